@@ -1,0 +1,107 @@
+//! The traits of connectors and their tasks, in Connect's words.
+//!
+//! A connector plans work and moves no data; a task moves data. Neither sees the store, the
+//! producer, the consumer or another connector: progress and durability go through the context that
+//! a task is built with, whose other end the runtime owns.
+
+mod context;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+pub use context::{Fenced, FileLedger, SinkFile, SinkTaskContext, SourceTaskContext};
+
+use crate::config::{ConfigError, Props};
+use crate::data::{RecordBatch, SinkBatch, SourceOffset, TopicPartition};
+use crate::error::ConnectError;
+
+/// Plans the work of a connector of either kind. Built from a configuration that its `ConfigDef`
+/// accepted; construction fails with what only the whole configuration can tell.
+#[async_trait]
+pub trait Connector: Send + Sync {
+    /// What the `ConfigDef` cannot know: reachability, privileges. Every check under its own
+    /// deadline, all of them below 4 s together, even when the other side hangs.
+    async fn validate(&self) -> Vec<ConfigError>;
+
+    /// The configurations of at most `tasks_max` tasks.
+    ///
+    /// # Errors
+    /// When the work cannot be planned.
+    fn task_configs(&self, tasks_max: usize) -> Result<Vec<Props>, ConnectError>;
+}
+
+/// Reads from a source system. One task is one value, built ready to poll; it connects in its first
+/// poll, so that an outside that is away is retried like any other failure.
+#[async_trait]
+pub trait SourceTask: Send {
+    /// Fills `out`, which is empty, with the next records. Waits for data rather than spinning; an
+    /// empty batch means "nothing yet" and must not come back at once.
+    ///
+    /// Cancel-safe: the runtime may drop the future at any await point and poll again later.
+    ///
+    /// # Errors
+    /// After a retriable error the runtime polls again with a growing delay, and the task goes on
+    /// behind the last record it handed out. Any other error fails the task.
+    async fn poll(&mut self, out: &mut RecordBatch) -> Result<(), ConnectError>;
+
+    /// The other end of progress: usable while a poll is pending.
+    fn committer(&self) -> Arc<dyn OffsetCommitter>;
+
+    /// Releases what the task holds outside: connections, locks. Bounded in time.
+    ///
+    /// # Errors
+    /// What could not be released.
+    async fn stop(self: Box<Self>) -> Result<(), ConnectError>;
+}
+
+/// Told what has been stored, so that the source may forget it.
+#[async_trait]
+pub trait OffsetCommitter: Send + Sync {
+    /// Everything up to `stored` is durable in Kafka and in the state database. Never waits for a
+    /// poll.
+    ///
+    /// # Errors
+    /// The next call repeats or overtakes this one; the runtime only logs.
+    async fn commit(&self, stored: &SourceOffset) -> Result<(), ConnectError>;
+}
+
+/// Writes to a sink system.
+#[async_trait]
+pub trait SinkTask: Send {
+    /// These partitions are assigned now. Returns, for partitions whose consumption must not start
+    /// at the group's offset, the offset to start at.
+    ///
+    /// # Errors
+    /// Retriable errors are retried before any record is delivered.
+    async fn open(
+        &mut self,
+        partitions: &[TopicPartition],
+    ) -> Result<Vec<(TopicPartition, i64)>, ConnectError>;
+
+    /// Takes records; an empty batch is given at least every 500 ms so that time can pass. Records
+    /// of a partition come in offset order.
+    ///
+    /// # Errors
+    /// After a retriable error the runtime calls again with the *same* batch; rows that were already
+    /// taken must be recognised by their offset and skipped.
+    async fn put(&mut self, batch: &SinkBatch) -> Result<(), ConnectError>;
+
+    /// For every partition that moved, the offset to consume next, up to which all is durable.
+    ///
+    /// # Errors
+    /// As `put`.
+    async fn pre_commit(&mut self) -> Result<Vec<(TopicPartition, i64)>, ConnectError>;
+
+    /// These partitions were taken away: forget what is not durable.
+    ///
+    /// # Errors
+    /// Only logged; the partitions are gone either way.
+    async fn close(&mut self, partitions: &[TopicPartition]) -> Result<(), ConnectError>;
+
+    /// Releases what the task holds outside. Bounded in time.
+    ///
+    /// # Errors
+    /// What could not be released.
+    async fn stop(self: Box<Self>) -> Result<(), ConnectError>;
+}

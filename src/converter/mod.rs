@@ -1,0 +1,113 @@
+//! Converters: Connect data to the bytes of a Kafka message and back.
+//!
+//! Each converter works on two paths. The planned one compiles a [`PlannedValue`] into a
+//! [`RowEncoder`] once per shape, and for reading keeps a decoder per writer schema; the general one
+//! works on trees. Both give the same bytes; a property test holds them to it. No I/O, except in
+//! [`Converter::prepare`].
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::data::{PlannedValue, RecordBatch, RowPlan, RowView, SchemaAndValue};
+use crate::error::{ConnectError, DataError};
+
+/// Whether a converter wrote bytes or means a null key or value (a tombstone).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Presence {
+    Present,
+    Null,
+}
+
+/// What a message's bytes are: its key or its value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    Key,
+    Value,
+}
+
+/// `org.apache.kafka.connect.storage.Converter`. One instance serves one task and one [`Role`].
+#[async_trait]
+pub trait Converter: Send {
+    /// Does what has to be asked of the outside before `planned` can be encoded for `topic` (a
+    /// schema registry). Called once per shape, before [`Converter::encoder`].
+    async fn prepare(&mut self, _topic: &str, _planned: &PlannedValue) -> Result<(), ConnectError> {
+        Ok(())
+    }
+
+    /// Compiles a shape. `None`: rows of this shape take the general path.
+    fn encoder(&mut self, topic: &str, planned: &PlannedValue) -> Option<Box<dyn RowEncoder>>;
+
+    /// Appends the bytes of a tree to `out`.
+    ///
+    /// # Errors
+    /// When the value does not fit its schema or this format.
+    fn from_connect_data(
+        &mut self,
+        topic: &str,
+        data: &SchemaAndValue,
+        out: &mut Vec<u8>,
+    ) -> Result<Presence, DataError>;
+
+    /// Reads a message's key or value as a tree; `None` is a null key or value.
+    ///
+    /// # Errors
+    /// When the bytes are not of this format.
+    fn to_connect_data(
+        &mut self,
+        topic: &str,
+        bytes: Option<&[u8]>,
+    ) -> Result<SchemaAndValue, DataError>;
+
+    /// Reads the message value at `off..off + len` of `batch.wire` into cells at the end of
+    /// `batch.cells`, and returns the shape that describes them; strings without escapes become
+    /// [`crate::data::Cell::Wire`] spans. The shape's pointer is the same for all messages of one
+    /// writer schema. `Ok(None)`: this message takes the general path, and nothing was appended.
+    ///
+    /// # Errors
+    /// When the bytes are not of this format; cells may have been appended, the caller truncates.
+    fn decode_cells(
+        &mut self,
+        _topic: &str,
+        _off: usize,
+        _len: usize,
+        _batch: &mut RecordBatch,
+    ) -> Result<Option<Arc<RowPlan>>, DataError> {
+        Ok(None)
+    }
+}
+
+/// Writes rows of one shape.
+pub trait RowEncoder: Send {
+    /// Appends the bytes of `row` to `out`.
+    ///
+    /// # Errors
+    /// When a cell does not fit its schema.
+    fn write(&self, row: &RowView<'_>, out: &mut Vec<u8>) -> Result<Presence, DataError>;
+}
+
+/// `org.apache.kafka.connect.storage.HeaderConverter`.
+pub trait HeaderConverter: Send {
+    /// Appends the bytes of a header to `out`.
+    ///
+    /// # Errors
+    /// When the value does not fit its schema or this format.
+    fn from_connect_header(
+        &mut self,
+        topic: &str,
+        key: &str,
+        data: &SchemaAndValue,
+        out: &mut Vec<u8>,
+    ) -> Result<Presence, DataError>;
+
+    /// Reads a header.
+    ///
+    /// # Errors
+    /// When the bytes are not of this format.
+    fn to_connect_header(
+        &mut self,
+        topic: &str,
+        key: &str,
+        bytes: Option<&[u8]>,
+    ) -> Result<SchemaAndValue, DataError>;
+}

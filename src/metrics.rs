@@ -1,0 +1,253 @@
+//! Every metric's name, labels and help text, and the registry that `/metrics` prints.
+//!
+//! Names of the original's metrics are kept in Prometheus form (`kafka_connect_...`,
+//! `debezium_...`); ours start with `ferroconnect_`. Tasks hold a [`TaskMetrics`]: plain atomics,
+//! updated per batch and never per record.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64};
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+
+/// The labels of a task's metrics.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct TaskLabels {
+    pub connector: String,
+    pub task: u32,
+}
+
+type CounterFamily = Family<TaskLabels, Counter<u64, AtomicU64>>;
+type GaugeFamily = Family<TaskLabels, Gauge<i64, AtomicI64>>;
+
+/// The worker's metrics.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    families: Families,
+}
+
+#[derive(Debug, Default)]
+struct Families {
+    source_record_poll: CounterFamily,
+    source_record_write: CounterFamily,
+    sink_record_read: CounterFamily,
+    sink_record_send: CounterFamily,
+    errors_skipped: CounterFamily,
+    offset_commits: CounterFamily,
+    retries: CounterFamily,
+    snapshot_rows_scanned: CounterFamily,
+    snapshot_running: GaugeFamily,
+    milliseconds_behind_source: GaugeFamily,
+    lag_bytes: GaugeFamily,
+    sink_lag_records: GaugeFamily,
+    sink_files: CounterFamily,
+    sink_bytes: CounterFamily,
+    sink_open_files: GaugeFamily,
+}
+
+/// The metrics of one task.
+#[derive(Debug)]
+pub struct TaskMetrics {
+    /// Records that the source handed out, before transforms.
+    pub source_record_poll: Counter<u64, AtomicU64>,
+    /// Records acknowledged by Kafka.
+    pub source_record_write: Counter<u64, AtomicU64>,
+    /// Records consumed, before transforms.
+    pub sink_record_read: Counter<u64, AtomicU64>,
+    /// Records given to the sink, after transforms.
+    pub sink_record_send: Counter<u64, AtomicU64>,
+    /// Records skipped because errors are tolerated.
+    pub errors_skipped: Counter<u64, AtomicU64>,
+    /// Offset commits that succeeded.
+    pub offset_commits: Counter<u64, AtomicU64>,
+    /// Retries after failures of the outside.
+    pub retries: Counter<u64, AtomicU64>,
+    /// Rows read by the snapshot.
+    pub snapshot_rows_scanned: Counter<u64, AtomicU64>,
+    /// 1 while a snapshot runs.
+    pub snapshot_running: Gauge<i64, AtomicI64>,
+    /// Between a change's commit in the source and its arrival here.
+    pub milliseconds_behind_source: Gauge<i64, AtomicI64>,
+    /// Write-ahead log between the server's end and the acknowledged position.
+    pub lag_bytes: Gauge<i64, AtomicI64>,
+    /// Records between the end of the task's partitions and its position.
+    pub sink_lag_records: Gauge<i64, AtomicI64>,
+    /// Files completed at the destination.
+    pub sink_files: Counter<u64, AtomicU64>,
+    /// Bytes of the completed files.
+    pub sink_bytes: Counter<u64, AtomicU64>,
+    /// Files being written.
+    pub sink_open_files: Gauge<i64, AtomicI64>,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Metrics {
+    /// A registry with every family registered.
+    pub fn new() -> Self {
+        let mut registry = Registry::default();
+        let families = Families::default();
+        families.register(&mut registry);
+        Self { registry, families }
+    }
+
+    /// The metrics of task `task` of `connector`.
+    pub fn task(&self, connector: &str, task: usize) -> Arc<TaskMetrics> {
+        let task = u32::try_from(task).unwrap_or(u32::MAX);
+        let labels = TaskLabels { connector: connector.to_owned(), task };
+        Arc::new(self.families.of(&labels))
+    }
+
+    /// Forgets the metrics of a task that is gone.
+    pub fn remove_task(&self, connector: &str, task: usize) {
+        let task = u32::try_from(task).unwrap_or(u32::MAX);
+        self.families.remove(&TaskLabels { connector: connector.to_owned(), task });
+    }
+
+    /// Adds a family that another module owns; its name starts with `ferroconnect_`.
+    pub fn registry_mut(&mut self) -> &mut Registry {
+        &mut self.registry
+    }
+
+    /// The text that `/metrics` answers, in the OpenMetrics form.
+    pub fn encode(&self) -> String {
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &self.registry)
+            .expect("writing to a String cannot fail");
+        text
+    }
+}
+
+/// Calls `$each!(family, kind, name, help)` for every family: the one list of names and helps.
+macro_rules! for_each_family {
+    ($each:ident) => {
+        $each!(
+            source_record_poll,
+            "kafka_connect_source_task_source_record_poll",
+            "Records that the source handed out"
+        );
+        $each!(
+            source_record_write,
+            "kafka_connect_source_task_source_record_write",
+            "Records acknowledged by Kafka"
+        );
+        $each!(
+            sink_record_read,
+            "kafka_connect_sink_task_sink_record_read",
+            "Records consumed from Kafka"
+        );
+        $each!(
+            sink_record_send,
+            "kafka_connect_sink_task_sink_record_send",
+            "Records given to the sink after transforms"
+        );
+        $each!(
+            errors_skipped,
+            "kafka_connect_task_error_total_records_skipped",
+            "Records skipped because errors are tolerated"
+        );
+        $each!(offset_commits, "ferroconnect_task_offset_commits", "Offset commits that succeeded");
+        $each!(
+            retries,
+            "kafka_connect_task_error_total_retries",
+            "Retries after failures of the outside"
+        );
+        $each!(
+            snapshot_rows_scanned,
+            "debezium_postgres_snapshot_rows_scanned",
+            "Rows read by the snapshot"
+        );
+        $each!(snapshot_running, "debezium_postgres_snapshot_running", "1 while a snapshot runs");
+        $each!(
+            milliseconds_behind_source,
+            "debezium_postgres_streaming_milli_seconds_behind_source",
+            "Milliseconds between a change's commit and its arrival here"
+        );
+        $each!(
+            lag_bytes,
+            "ferroconnect_source_lag_bytes",
+            "Write-ahead log between the server's end and the acknowledged position, bytes"
+        );
+        $each!(
+            sink_lag_records,
+            "ferroconnect_sink_lag_records",
+            "Records between the end of the task's partitions and its position"
+        );
+        $each!(sink_files, "ferroconnect_sink_files", "Files completed at the destination");
+        $each!(sink_bytes, "ferroconnect_sink_file_bytes", "Bytes of completed files");
+        $each!(sink_open_files, "ferroconnect_sink_open_files", "Files being written");
+    };
+}
+
+impl Families {
+    fn register(&self, registry: &mut Registry) {
+        macro_rules! register {
+            ($family:ident, $name:literal, $help:literal) => {
+                registry.register($name, $help, self.$family.clone());
+            };
+        }
+        for_each_family!(register);
+    }
+
+    fn of(&self, labels: &TaskLabels) -> TaskMetrics {
+        macro_rules! get {
+            ($($family:ident),*) => {
+                TaskMetrics { $($family: self.$family.get_or_create(labels).clone()),* }
+            };
+        }
+        get!(
+            source_record_poll,
+            source_record_write,
+            sink_record_read,
+            sink_record_send,
+            errors_skipped,
+            offset_commits,
+            retries,
+            snapshot_rows_scanned,
+            snapshot_running,
+            milliseconds_behind_source,
+            lag_bytes,
+            sink_lag_records,
+            sink_files,
+            sink_bytes,
+            sink_open_files
+        )
+    }
+
+    fn remove(&self, labels: &TaskLabels) {
+        macro_rules! remove {
+            ($family:ident, $name:literal, $help:literal) => {
+                self.$family.remove(labels);
+            };
+        }
+        for_each_family!(remove);
+    }
+}
+
+/// Sets a gauge from a measured number of any size.
+pub fn set_gauge(gauge: &Gauge<i64, AtomicI64>, value: u64) {
+    gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_task_counts_under_its_labels() {
+        let metrics = Metrics::new();
+        metrics.task("c", 1).sink_files.inc_by(3);
+        let text = metrics.encode();
+        assert!(text.contains("ferroconnect_sink_files_total{connector=\"c\",task=\"1\"} 3"));
+        metrics.remove_task("c", 1);
+        assert!(!metrics.encode().contains("connector=\"c\""));
+    }
+}

@@ -1,0 +1,143 @@
+//! The registry: class name or alias to configuration table and constructor. The only list of
+//! concrete plugins.
+
+use std::sync::Arc;
+
+use crate::config::{ConfigDef, Props};
+use crate::connector::{Connector, SinkTask, SinkTaskContext, SourceTask, SourceTaskContext};
+use crate::converter::{Converter, HeaderConverter, Role};
+use crate::error::ConnectError;
+use crate::transform::{Predicate, Transformation};
+
+/// Makes the connector that plans; its configuration passed the plugin's [`ConfigDef`].
+pub type NewConnector = fn(&Props) -> Result<Box<dyn Connector>, ConnectError>;
+
+/// What a plugin is and how it is made.
+#[derive(Debug, Clone, Copy)]
+pub enum Constructor {
+    Source {
+        connector: NewConnector,
+        task: fn(&Props, SourceTaskContext) -> Result<Box<dyn SourceTask>, ConnectError>,
+    },
+    Sink {
+        connector: NewConnector,
+        task: fn(&Props, SinkTaskContext) -> Result<Box<dyn SinkTask>, ConnectError>,
+    },
+    Converter(fn(&Props, Role) -> Result<Box<dyn Converter>, ConnectError>),
+    HeaderConverter(fn(&Props) -> Result<Box<dyn HeaderConverter>, ConnectError>),
+    Transformation(fn(&Props) -> Result<Box<dyn Transformation>, ConnectError>),
+    Predicate(fn(&Props) -> Result<Box<dyn Predicate>, ConnectError>),
+}
+
+/// The kind of a plugin, as `/connector-plugins` names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PluginKind {
+    Source,
+    Sink,
+    Converter,
+    HeaderConverter,
+    Transformation,
+    Predicate,
+}
+
+impl PluginKind {
+    /// The name in `/connector-plugins`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Source => "source",
+            Self::Sink => "sink",
+            Self::Converter => "converter",
+            Self::HeaderConverter => "header_converter",
+            Self::Transformation => "transformation",
+            Self::Predicate => "predicate",
+        }
+    }
+
+    /// The suffixes that an alias may leave out of the simple class name.
+    fn suffix(self) -> &'static str {
+        match self {
+            Self::Source | Self::Sink => "Connector",
+            Self::Converter => "Converter",
+            Self::HeaderConverter => "HeaderConverter",
+            Self::Transformation => "Transformation",
+            Self::Predicate => "Predicate",
+        }
+    }
+}
+
+/// One static entry of the registry.
+#[derive(Debug, Clone)]
+pub struct Plugin {
+    /// The full class name of the original.
+    pub class: &'static str,
+    /// Further full class names that mean the same.
+    pub aliases: &'static [&'static str],
+    /// The version of the original that the plugin equals.
+    pub version: &'static str,
+    pub config_def: fn() -> ConfigDef,
+    pub constructor: Constructor,
+}
+
+impl Plugin {
+    /// Its kind.
+    pub fn kind(&self) -> PluginKind {
+        match self.constructor {
+            Constructor::Source { .. } => PluginKind::Source,
+            Constructor::Sink { .. } => PluginKind::Sink,
+            Constructor::Converter(_) => PluginKind::Converter,
+            Constructor::HeaderConverter(_) => PluginKind::HeaderConverter,
+            Constructor::Transformation(_) => PluginKind::Transformation,
+            Constructor::Predicate(_) => PluginKind::Predicate,
+        }
+    }
+
+    /// Whether `name` is the class, a class alias, the simple name, or the simple name without its
+    /// kind's suffix (Kafka Connect, `PluginUtils`).
+    fn is_named(&self, name: &str) -> bool {
+        if self.class == name || self.aliases.contains(&name) {
+            return true;
+        }
+        let simple = self.class.rsplit('.').next().unwrap_or(self.class);
+        simple == name || simple.strip_suffix(self.kind().suffix()).is_some_and(|s| s == name)
+    }
+}
+
+/// The plugins of this worker.
+#[derive(Debug, Clone, Default)]
+pub struct Plugins {
+    plugins: Vec<Arc<Plugin>>,
+}
+
+impl Plugins {
+    /// Everything that Ferroconnect brings.
+    pub fn builtin() -> Self {
+        let mut plugins = Self::default();
+        for plugin in builtin() {
+            plugins.register(plugin);
+        }
+        plugins
+    }
+
+    /// Adds a plugin; for the ones that other crates bring, and for tests.
+    pub fn register(&mut self, plugin: Plugin) {
+        self.plugins.push(Arc::new(plugin));
+    }
+
+    /// All plugins, in registration order.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Plugin>> {
+        self.plugins.iter()
+    }
+
+    /// The plugin of one of `kinds` that `name` means, if exactly one does.
+    pub fn find(&self, kinds: &[PluginKind], name: &str) -> Option<&Arc<Plugin>> {
+        let mut matches =
+            self.iter().filter(|plugin| kinds.contains(&plugin.kind()) && plugin.is_named(name));
+        let found = matches.next()?;
+        matches.next().is_none().then_some(found)
+    }
+}
+
+/// One entry per plugin.
+fn builtin() -> Vec<Plugin> {
+    vec![]
+}

@@ -1,0 +1,49 @@
+//! Single message transforms and predicates; one file each, named as the class in snake case.
+
+use std::sync::Arc;
+
+use crate::data::{Record, RowPlan};
+use crate::error::ConnectError;
+
+/// What a transform makes of a whole shape.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Planned {
+    /// Every row of the shape becomes this.
+    Plan(Arc<RowPlan>),
+    /// Every row of the shape is dropped.
+    Drop,
+    /// It depends on the row: take the general path.
+    PerRecord,
+}
+
+/// Whether a record goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keep {
+    Record,
+    Drop,
+}
+
+/// `org.apache.kafka.connect.transforms.Transformation`.
+pub trait Transformation: Send {
+    /// Rewrites a shape, where the outcome is the same for all its rows. Called once per shape.
+    fn plan(&self, _input: &RowPlan) -> Planned {
+        Planned::PerRecord
+    }
+
+    /// Transforms one record; [`Transformation::plan`] must give the same.
+    ///
+    /// # Errors
+    /// When the record does not have the form that the transform needs; the record is then unchanged.
+    fn apply(&mut self, record: &mut Record) -> Result<Keep, ConnectError>;
+}
+
+/// `org.apache.kafka.connect.transforms.predicates.Predicate`.
+pub trait Predicate: Send {
+    /// Whether a whole shape matches; `None` when it depends on the row.
+    fn plan(&self, _input: &RowPlan) -> Option<bool> {
+        None
+    }
+
+    /// Whether this record matches.
+    fn test(&self, record: &Record) -> bool;
+}
