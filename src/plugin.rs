@@ -12,21 +12,28 @@ use crate::transform::{Predicate, Transformation};
 /// Makes the connector that plans; its configuration passed the plugin's [`ConfigDef`].
 pub type NewConnector = fn(&Props) -> Result<Box<dyn Connector>, ConnectError>;
 
+/// Makes a source task, ready to poll.
+pub type NewSourceTask = fn(&Props, SourceTaskContext) -> Result<Box<dyn SourceTask>, ConnectError>;
+/// Makes a sink task, ready to be assigned partitions.
+pub type NewSinkTask = fn(&Props, SinkTaskContext) -> Result<Box<dyn SinkTask>, ConnectError>;
+/// Makes a converter for keys or values.
+pub type NewConverter = fn(&Props, Role) -> Result<Box<dyn Converter>, ConnectError>;
+/// Makes a header converter.
+pub type NewHeaderConverter = fn(&Props) -> Result<Box<dyn HeaderConverter>, ConnectError>;
+/// Makes a transform.
+pub type NewTransformation = fn(&Props) -> Result<Box<dyn Transformation>, ConnectError>;
+/// Makes a predicate.
+pub type NewPredicate = fn(&Props) -> Result<Box<dyn Predicate>, ConnectError>;
+
 /// What a plugin is and how it is made.
 #[derive(Debug, Clone, Copy)]
 pub enum Constructor {
-    Source {
-        connector: NewConnector,
-        task: fn(&Props, SourceTaskContext) -> Result<Box<dyn SourceTask>, ConnectError>,
-    },
-    Sink {
-        connector: NewConnector,
-        task: fn(&Props, SinkTaskContext) -> Result<Box<dyn SinkTask>, ConnectError>,
-    },
-    Converter(fn(&Props, Role) -> Result<Box<dyn Converter>, ConnectError>),
-    HeaderConverter(fn(&Props) -> Result<Box<dyn HeaderConverter>, ConnectError>),
-    Transformation(fn(&Props) -> Result<Box<dyn Transformation>, ConnectError>),
-    Predicate(fn(&Props) -> Result<Box<dyn Predicate>, ConnectError>),
+    Source { connector: NewConnector, task: NewSourceTask },
+    Sink { connector: NewConnector, task: NewSinkTask },
+    Converter(NewConverter),
+    HeaderConverter(NewHeaderConverter),
+    Transformation(NewTransformation),
+    Predicate(NewPredicate),
 }
 
 /// The kind of a plugin, as `/connector-plugins` names it.

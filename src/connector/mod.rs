@@ -5,6 +5,8 @@
 //! a task is built with, whose other end the runtime owns.
 
 mod context;
+pub mod postgres;
+pub mod s3;
 
 use std::sync::Arc;
 

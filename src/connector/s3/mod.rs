@@ -1,0 +1,1 @@
+//! `io.confluent.connect.s3.S3SinkConnector`.

@@ -1,0 +1,1 @@
+//! Everything that Ferroconnect does with Kafka; the only users of rdkafka.

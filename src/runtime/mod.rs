@@ -1,0 +1,1 @@
+//! Runs connectors and tasks: target state in, effects out.
