@@ -1,0 +1,33 @@
+# The two commands are `make demo` and `make test`. Everything else is for those who work on it.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help demo up down test bench lint build install
+
+help: ## Show this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+demo: build ## The whole pipeline on real parts: rows in, history tables out
+	dev/demo
+
+up: build ## The same stack, kept running to play with
+	dev/demo --keep
+
+down: ## Stop what `make up` started
+	dev/demo --down
+
+test: ## Everything that CI runs: lints, unit and integration tests
+	dev/test
+
+bench: build ## CPU-seconds per million events, beside the physical floors
+	bench/run
+
+lint: ## Formatting and clippy
+	dev/cargo fmt --all --check
+	dev/cargo clippy --workspace --all-targets --features analytics,failpoints -- --deny warnings
+
+install: ## Install what is missing, by package name
+	dev/services install
+
+build: install
+	dev/cargo build --release --workspace --features analytics
