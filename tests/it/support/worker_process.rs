@@ -1,0 +1,114 @@
+//! The real binary as a process: what is killed in kill tests.
+
+use std::fs::File;
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+
+use super::{eventually, services, unique};
+
+/// What differs from test to test.
+#[derive(Debug, Clone)]
+pub struct WorkerOptions {
+    /// Where the worker keeps its state.
+    pub state_url: String,
+    /// Worker group.
+    pub group_id: String,
+    /// `network.resolve`.
+    pub resolve: String,
+    /// Further environment, as `FERROCONNECT_...`.
+    pub environment: Vec<(String, String)>,
+    /// Named crash points to arm, as the `fail` crate writes them.
+    pub failpoints: Option<String>,
+}
+
+/// A running worker. Killed when dropped; its log stays in the temporary folder.
+#[derive(Debug)]
+pub struct WorkerProcess {
+    child: Child,
+    pub url: String,
+    pub log: PathBuf,
+}
+
+impl WorkerProcess {
+    /// Starts the binary and waits until its REST API answers.
+    pub fn start(options: &WorkerOptions) -> Self {
+        let port = free_port();
+        let url = format!("http://127.0.0.1:{port}");
+        let log = std::env::temp_dir().join(format!("{}.log", unique("worker")));
+        let output = File::create(&log).expect("the temporary folder is writable");
+        let services = services();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ferroconnect"));
+        command
+            .arg("worker")
+            .env("FERROCONNECT_LISTENERS", &url)
+            .env("FERROCONNECT_DATABASE_URL", &options.state_url)
+            .env("FERROCONNECT_RESOLVE", &options.resolve)
+            .env("BOOTSTRAP_SERVERS", &services.kafka)
+            .env("GROUP_ID", &options.group_id)
+            .env("AWS_ENDPOINT_URL_S3", &services.s3)
+            .env("AWS_REGION", "us-east-1")
+            .env("AWS_ACCESS_KEY_ID", &services.s3_access_key)
+            .env("AWS_SECRET_ACCESS_KEY", &services.s3_secret_key)
+            .envs(options.environment.iter().cloned())
+            .stdin(Stdio::null())
+            .stdout(output.try_clone().expect("a file handle"))
+            .stderr(output);
+        if let Some(failpoints) = &options.failpoints {
+            command.env("FAILPOINTS", failpoints);
+        }
+        let child = command.spawn().expect("the worker's binary starts");
+        let mut worker = Self { child, url, log };
+        worker.wait_until_it_answers();
+        worker
+    }
+
+    fn wait_until_it_answers(&mut self) {
+        let address = self.url.trim_start_matches("http://").to_owned();
+        eventually("the worker's REST API", 20, || {
+            if let Some(status) = self.child.try_wait().expect("a child of this process") {
+                let log = std::fs::read_to_string(&self.log).unwrap_or_default();
+                panic!("the worker ended with {status}:\n{log}");
+            }
+            std::net::TcpStream::connect(&address)
+        });
+    }
+
+    /// SIGKILL, as the kernel or an orchestrator would.
+    pub fn kill(&mut self) {
+        self.child.kill().expect("the worker can be killed");
+        self.child.wait().expect("the worker ends");
+    }
+
+    /// SIGTERM, and waits for the end; true when the worker ended with status 0 by itself.
+    pub fn terminate(&mut self) -> bool {
+        let pid = self.child.id().to_string();
+        Command::new("kill").args(["-TERM", &pid]).status().expect("kill runs");
+        let status = eventually("the worker to end", 30, || {
+            self.child.try_wait().ok().flatten().ok_or("still running")
+        });
+        status.success()
+    }
+
+    /// Whether the process has ended, for instance at a crash point.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().expect("a child of this process").is_some()
+    }
+
+    /// The process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+}
+
+impl Drop for WorkerProcess {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("an address").port()
+}
