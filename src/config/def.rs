@@ -228,12 +228,18 @@ impl ConfigKey {
     /// Parses `text`, trimmed, as this key's type.
     ///
     /// # Errors
-    /// The original's text, naming `name`.
+    /// The original's text, naming the key.
     pub fn parse(&self, text: &str) -> Result<ConfigValue, String> {
+        self.parse_as(self.name, text)
+    }
+
+    /// As [`ConfigKey::parse`], with `shown` as the key's name in the message: keys embedded under a
+    /// prefix are called by their full name.
+    fn parse_as(&self, shown: &str, text: &str) -> Result<ConfigValue, String> {
+        let raw = text;
         let text = text.trim();
-        let reason = |reason: &str| {
-            format!("Invalid value {text} for configuration {}: {reason}", self.name)
-        };
+        let reason =
+            |reason: &str| format!("Invalid value {raw} for configuration {shown}: {reason}");
         let integer = |min: i64, max: i64| {
             let number = text.parse::<i64>().ok().filter(|number| (min..=max).contains(number));
             number
@@ -263,6 +269,46 @@ impl ConfigKey {
             }
         }
     }
+
+    /// What becomes of this key when it is submitted like this. `shown` is its name in the parser's
+    /// messages; the validator's messages use the key's own name, as in the original.
+    pub fn outcome(&self, shown: &str, submitted: Submitted<'_>) -> Outcome {
+        let mut errors = Vec::new();
+        let value = match (submitted, self.default) {
+            // What cannot be parsed goes on as null, so that one bad value can give two messages.
+            (Submitted::Text(text), _) => self.parse_as(shown, text).unwrap_or_else(|message| {
+                errors.push(message);
+                ConfigValue::Null
+            }),
+            (Submitted::Absent, Default::Text(text)) => {
+                self.parse(text).expect("a default is of its key's type: held by a test per table")
+            }
+            (Submitted::Null, _) | (Submitted::Absent, Default::Null) => ConfigValue::Null,
+            (Submitted::Absent, Default::Required) => {
+                let message = format!(
+                    "Missing required configuration \"{shown}\" which has no default value."
+                );
+                return Outcome { value: ConfigValue::Null, errors: vec![message] };
+            }
+        };
+        if let Some(reason) = self.validator.as_ref().and_then(|check| check.check(&value)) {
+            errors.push(format!(
+                "Invalid value {} for configuration {}: {reason}",
+                value.in_error(),
+                self.name
+            ));
+        }
+        Outcome { value, errors }
+    }
+}
+
+/// How a key was submitted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Submitted<'a> {
+    Absent,
+    /// Present with JSON's null: no default applies.
+    Null,
+    Text(&'a str),
 }
 
 /// A message about one key.
@@ -310,7 +356,9 @@ impl ConfigDef {
 
     /// What becomes of every key, in table order.
     pub fn validate(&self, props: &Props) -> Vec<(&ConfigKey, Outcome)> {
-        self.keys.iter().map(|key| (key, outcome(key, props.get(key.name)))).collect()
+        let submitted =
+            |name| props.get(name).map_or(Submitted::Absent, |text| Submitted::Text(text));
+        self.keys.iter().map(|key| (key, key.outcome(key.name, submitted(key.name)))).collect()
     }
 
     /// The typed values.
@@ -330,42 +378,12 @@ impl ConfigDef {
     }
 }
 
-/// Parses and checks one key; a value that cannot be parsed goes on as null, so that one bad value
-/// can give two messages, as in the original.
-fn outcome(key: &ConfigKey, text: Option<&String>) -> Outcome {
-    let mut errors = Vec::new();
-    let value = match (text, key.default) {
-        (Some(text), _) => key.parse(text).unwrap_or_else(|message| {
-            errors.push(message);
-            ConfigValue::Null
-        }),
-        (None, Default::Text(text)) => {
-            key.parse(text).expect("a default is of its key's type: held by a test per table")
-        }
-        (None, Default::Null) => ConfigValue::Null,
-        (None, Default::Required) => {
-            let name = key.name;
-            let message =
-                format!("Missing required configuration \"{name}\" which has no default value.");
-            return Outcome { value: ConfigValue::Null, errors: vec![message] };
-        }
-    };
-    if let Some(reason) = key.validator.as_ref().and_then(|validator| validator.check(&value)) {
-        errors.push(format!(
-            "Invalid value {} for configuration {}: {reason}",
-            value.in_error(),
-            key.name
-        ));
-    }
-    Outcome { value, errors }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn messages(key: ConfigKey, text: Option<&str>) -> Vec<String> {
-        outcome(&key, text.map(str::to_owned).as_ref()).errors
+        key.outcome(key.name, text.map_or(Submitted::Absent, Submitted::Text)).errors
     }
 
     #[test]

@@ -10,7 +10,10 @@ mod secret;
 mod sink_defaults;
 mod validator;
 
-pub use def::{ConfigDef, ConfigError, ConfigKey, ConfigType, ConfigValue, Importance, Width};
+pub use def::{
+    ConfigDef, ConfigError, ConfigKey, ConfigType, ConfigValue, Default, Importance, Outcome,
+    Submitted, Width,
+};
 pub use parsed::Parsed;
 pub use resolve::HostMap;
 pub use secret::Secret;
