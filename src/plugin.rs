@@ -4,13 +4,15 @@
 use std::sync::Arc;
 
 use crate::config::{ConfigDef, Props};
-use crate::connector::{Connector, SinkTask, SinkTaskContext, SourceTask, SourceTaskContext};
+use crate::connector::{
+    Connector, ConnectorContext, SinkTask, SinkTaskContext, SourceTask, SourceTaskContext,
+};
 use crate::converter::{Converter, HeaderConverter, Role};
 use crate::error::ConnectError;
 use crate::transform::{Predicate, Transformation};
 
 /// Makes the connector that plans; its configuration passed the plugin's [`ConfigDef`].
-pub type NewConnector = fn(&Props) -> Result<Box<dyn Connector>, ConnectError>;
+pub type NewConnector = fn(&Props, ConnectorContext) -> Result<Box<dyn Connector>, ConnectError>;
 
 /// Makes a source task, ready to poll.
 pub type NewSourceTask = fn(&Props, SourceTaskContext) -> Result<Box<dyn SourceTask>, ConnectError>;

@@ -10,6 +10,16 @@ use crate::data::{SourceOffset, TopicPartition};
 use crate::error::ConnectError;
 use crate::metrics::TaskMetrics;
 
+/// The context of a connector: what it needs to reach its outside in
+/// [`super::Connector::validate`].
+#[derive(Clone, Debug, Default)]
+pub struct ConnectorContext {
+    /// `network.resolve`.
+    pub hosts: Arc<HostMap>,
+    /// What the worker gives to sinks whose file does not say.
+    pub defaults: Arc<SinkDefaults>,
+}
+
 /// The context of a source task.
 #[derive(Clone, Debug)]
 pub struct SourceTaskContext {

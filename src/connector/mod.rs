@@ -12,7 +12,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-pub use context::{Fenced, FileLedger, SinkFile, SinkTaskContext, SourceTaskContext};
+pub use context::{
+    ConnectorContext, Fenced, FileLedger, SinkFile, SinkTaskContext, SourceTaskContext,
+};
 
 use crate::config::{ConfigError, Props};
 use crate::data::{RecordBatch, SinkBatch, SourceOffset, TopicPartition};
