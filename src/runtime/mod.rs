@@ -1,1 +1,3 @@
 //! Runs connectors and tasks: target state in, effects out.
+
+pub mod chain;
