@@ -1,3 +1,8 @@
-//! Runs connectors and tasks: target state in, effects out.
+//! Runs connectors: the herder takes commands, the worker carries them out, tasks move data.
+//!
+//! Target state goes in through [`herder::Herder`] and is decided by the state database; the worker
+//! makes what runs on this machine equal to it.
 
 pub mod chain;
+pub mod herder;
+pub mod worker_config;

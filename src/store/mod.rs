@@ -1,1 +1,101 @@
-//! State in Postgres: connectors, offsets, status, leases. The SQL stands beside the type it fills.
+//! State in PostgreSQL: connectors, statuses, offsets, leases, the sink's file ledger.
+//!
+//! The only user of sqlx. SQL is constant text beside the type it loads, bound at run time: a build
+//! needs no database. Constraints decide uniqueness, lease epochs decide who may still write.
+
+mod connectors;
+mod error;
+mod lease;
+mod offsets;
+mod sink_file;
+mod status;
+mod task_configs;
+mod topics;
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::{Connection, PgConnection};
+
+pub use connectors::{StoredConnector, TargetState};
+pub use error::StoreError;
+pub use lease::{CONNECTOR_TASK, Heartbeat, Lease};
+pub use sink_file::{SinkFileRow, SinkRecovery, SinkUpload};
+pub use status::{State, StoredStatus};
+pub use task_configs::StoredTask;
+
+use crate::config::Secret;
+use crate::error::ConnectError;
+
+/// How long a statement waits for a free connection before the database counts as away.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The state database. A handle: clones share one pool.
+#[derive(Clone, Debug)]
+pub struct Store {
+    pool: PgPool,
+}
+
+impl Store {
+    /// Connects with at most `max_connections`, and brings the schema up to date under an advisory
+    /// lock, so that workers that start together do not migrate twice.
+    ///
+    /// # Errors
+    /// A configuration error when `url` cannot be read or the database is of a newer version;
+    /// retriable when it cannot be reached.
+    pub async fn connect(url: &Secret, max_connections: u32) -> Result<Self, ConnectError> {
+        let options = PgConnectOptions::from_str(url.expose()).map_err(|_| {
+            // The parser's own text can show parts of the URL, hence the password.
+            ConnectError::config(
+                "state.database.url cannot be read; write postgres://USER:PASSWORD@HOST:PORT/DATABASE",
+            )
+        })?;
+        let options = options.application_name("ferroconnect");
+        migrate(&options).await?;
+        let pool = PgPoolOptions::new()
+            .max_connections(max_connections)
+            .acquire_timeout(ACQUIRE_TIMEOUT)
+            .connect_lazy_with(options);
+        Ok(Self { pool })
+    }
+
+    /// Whether the database answers.
+    ///
+    /// # Errors
+    /// [`StoreError::Away`] when it does not.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        sqlx::query("select 1").execute(&self.pool).await?;
+        Ok(())
+    }
+
+    /// Closes every connection.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+}
+
+/// Runs the migrations on a connection of its own: the advisory lock ends with it in any case.
+async fn migrate(options: &PgConnectOptions) -> Result<(), ConnectError> {
+    let place = format!("{}:{}", options.get_host(), options.get_port());
+    let mut connection = PgConnection::connect_with(options).await.map_err(|error| {
+        ConnectError::retriable(format!(
+            "the state database at {place} cannot be reached; check state.database.url"
+        ))
+        .because(error)
+    })?;
+    let mut migrator = sqlx::migrate!();
+    migrator.create_schema("ferroconnect");
+    migrator.dangerous_set_table_name("ferroconnect.migration");
+    migrator.run_direct(None, &mut connection, false).await.map_err(|error| {
+        ConnectError::config(format!(
+            "the state database at {place} cannot be brought to this version's schema; its role \
+             must be allowed to create the schema \"ferroconnect\", and a newer worker must not \
+             have been there"
+        ))
+        .because(error)
+    })?;
+    // The migrations are in; a connection that does not close cleanly changes nothing.
+    let _ = connection.close().await;
+    Ok(())
+}

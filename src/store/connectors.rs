@@ -1,0 +1,244 @@
+//! Connectors: their configuration, its history, and what state they shall be in.
+
+use sqlx::Row;
+use sqlx::postgres::PgRow;
+use sqlx::types::Json;
+
+use super::{Store, StoreError};
+use crate::config::Props;
+
+/// The state that a connector shall be in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TargetState {
+    Started,
+    Paused,
+    Stopped,
+}
+
+impl TargetState {
+    /// As the original stores it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Started => "STARTED",
+            Self::Paused => "PAUSED",
+            Self::Stopped => "STOPPED",
+        }
+    }
+
+    fn parse(text: &str) -> Result<Self, StoreError> {
+        match text {
+            "STARTED" => Ok(Self::Started),
+            "PAUSED" => Ok(Self::Paused),
+            "STOPPED" => Ok(Self::Stopped),
+            other => Err(StoreError::Unreadable { what: format!("the target state \"{other}\"") }),
+        }
+    }
+}
+
+/// A connector as stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredConnector {
+    pub name: String,
+    pub target_state: TargetState,
+    pub config: Props,
+    /// Grows with every change of the configuration, never repeats.
+    pub config_version: i64,
+    /// Counts requests to restart the connector instance.
+    pub restarts: i64,
+    /// The numbers of its tasks, ascending.
+    pub tasks: Vec<i32>,
+}
+
+/// The columns that [`read`] takes; `$where` narrows them down.
+macro_rules! select_connectors {
+    ($where:literal) => {
+        concat!(
+            "select name, target_state, connector.config_version, restarts, current.config,
+                 array(select task from ferroconnect.task_config where connector = name
+                       order by task) as tasks
+             from ferroconnect.connector
+             join ferroconnect.connector_config as current
+                 on current.connector = name and current.version = connector.config_version ",
+            $where
+        )
+    };
+}
+
+fn read(row: &PgRow) -> Result<StoredConnector, StoreError> {
+    let Json(config) = row.try_get("config")?;
+    Ok(StoredConnector {
+        name: row.try_get("name")?,
+        target_state: TargetState::parse(row.try_get("target_state")?)?,
+        config,
+        config_version: row.try_get("config_version")?,
+        restarts: row.try_get("restarts")?,
+        tasks: row.try_get("tasks")?,
+    })
+}
+
+impl Store {
+    /// Every connector, by name.
+    ///
+    /// # Errors
+    /// [`StoreError::Away`].
+    pub async fn connectors(&self) -> Result<Vec<StoredConnector>, StoreError> {
+        let rows = sqlx::query(select_connectors!("order by name")).fetch_all(&self.pool).await?;
+        rows.iter().map(read).collect()
+    }
+
+    /// The names of all connectors, sorted.
+    ///
+    /// # Errors
+    /// [`StoreError::Away`].
+    pub async fn connector_names(&self) -> Result<Vec<String>, StoreError> {
+        let names = sqlx::query_scalar("select name from ferroconnect.connector order by name")
+            .fetch_all(&self.pool)
+            .await?;
+        Ok(names)
+    }
+
+    /// The connector `name`, if there is one.
+    ///
+    /// # Errors
+    /// [`StoreError::Away`].
+    pub async fn connector(&self, name: &str) -> Result<Option<StoredConnector>, StoreError> {
+        let row = sqlx::query(select_connectors!("where name = $1"))
+            .bind(name)
+            .fetch_optional(&self.pool)
+            .await?;
+        row.as_ref().map(read).transpose()
+    }
+
+    /// Makes a connector. `false`: the name is taken, and nothing changed.
+    ///
+    /// # Errors
+    /// [`StoreError::Away`].
+    pub async fn create_connector(
+        &self,
+        name: &str,
+        config: &Props,
+        target_state: TargetState,
+    ) -> Result<bool, StoreError> {
+        let made = sqlx::query(
+            "with made as (
+                 insert into ferroconnect.connector (name, target_state, config_version)
+                 values ($1, $2, nextval('ferroconnect.config_version'))
+                 on conflict (name) do nothing
+                 returning name, config_version)
+             insert into ferroconnect.connector_config (connector, version, config)
+             select name, config_version, $3 from made",
+        )
+        .bind(name)
+        .bind(target_state.name())
+        .bind(Json(config))
+        .execute(&self.pool)
+        .await?;
+        Ok(made.rows_affected() == 1)
+    }
+
+    /// Makes a connector that shall be started, or gives an existing one a new configuration.
+    /// Returns whether it is new.
+    ///
+    /// # Errors
+    /// [`StoreError::Away`].
+    pub async fn put_connector(&self, name: &str, config: &Props) -> Result<bool, StoreError> {
+        // xmax is 0 in a row that was inserted, and this transaction in one that was updated.
+        let created = sqlx::query_scalar(
+            "with put as (
+                 insert into ferroconnect.connector (name, target_state, config_version)
+                 values ($1, 'STARTED', nextval('ferroconnect.config_version'))
+                 on conflict (name) do update set config_version = excluded.config_version
+                 returning name, config_version, xmax = 0 as created),
+             versioned as (
+                 insert into ferroconnect.connector_config (connector, version, config)
+                 select name, config_version, $2 from put)
+             select created from put",
+        )
+        .bind(name)
+        .bind(Json(config))
+        .fetch_one(&self.pool)
+        .await?;
+        Ok(created)
+    }
+
+    /// Gives `name` a new configuration if its current one is still `config_version`. `false`: it
+    /// has changed or is gone, and nothing was done.
+    ///
+    /// # Errors
+    /// [`StoreError::Away`].
+    pub async fn replace_config(
+        &self,
+        name: &str,
+        config_version: i64,
+        config: &Props,
+    ) -> Result<bool, StoreError> {
+        let changed = sqlx::query(
+            "with put as (
+                 update ferroconnect.connector
+                 set config_version = nextval('ferroconnect.config_version')
+                 where name = $1 and config_version = $2
+                 returning name, config_version)
+             insert into ferroconnect.connector_config (connector, version, config)
+             select name, config_version, $3 from put",
+        )
+        .bind(name)
+        .bind(config_version)
+        .bind(Json(config))
+        .execute(&self.pool)
+        .await?;
+        Ok(changed.rows_affected() == 1)
+    }
+
+    /// Sets what state `name` shall be in; a stopped connector has no tasks. `false`: there is no
+    /// such connector.
+    ///
+    /// # Errors
+    /// [`StoreError::Away`].
+    pub async fn set_target_state(
+        &self,
+        name: &str,
+        target_state: TargetState,
+    ) -> Result<bool, StoreError> {
+        let known: bool = sqlx::query_scalar(
+            "with known as (
+                 update ferroconnect.connector set target_state = $2 where name = $1
+                 returning name),
+             tasks as (
+                 delete from ferroconnect.task_config
+                 where $2 = 'STOPPED' and connector in (select name from known))
+             select exists (select from known)",
+        )
+        .bind(name)
+        .bind(target_state.name())
+        .fetch_one(&self.pool)
+        .await?;
+        Ok(known)
+    }
+
+    /// Asks for a restart of the connector instance. `false`: there is no such connector.
+    ///
+    /// # Errors
+    /// [`StoreError::Away`].
+    pub async fn request_connector_restart(&self, name: &str) -> Result<bool, StoreError> {
+        let known = sqlx::query(
+            "update ferroconnect.connector set restarts = restarts + 1 where name = $1",
+        )
+        .bind(name)
+        .execute(&self.pool)
+        .await?;
+        Ok(known.rows_affected() == 1)
+    }
+
+    /// Removes a connector with its configuration, statuses and topics; offsets stay. `false`: there
+    /// is no such connector.
+    ///
+    /// # Errors
+    /// [`StoreError::Away`].
+    pub async fn delete_connector(&self, name: &str) -> Result<bool, StoreError> {
+        let known = sqlx::query("delete from ferroconnect.connector where name = $1")
+            .bind(name)
+            .execute(&self.pool)
+            .await?;
+        Ok(known.rows_affected() == 1)
+    }
+}

@@ -1,0 +1,141 @@
+//! Source offsets, and the mirror of what consumer groups were told.
+
+use std::sync::Arc;
+
+use sqlx::Row;
+
+use super::lease::fenced_unless;
+use super::{Lease, Store, StoreError};
+use crate::data::{SourceOffset, TopicPartition};
+
+impl Store {
+    /// The stored offsets of `connector`, one per source partition.
+    ///
+    /// # Errors
+    /// [`StoreError::Away`].
+    pub async fn source_offsets(&self, connector: &str) -> Result<Vec<SourceOffset>, StoreError> {
+        let rows = sqlx::query(
+            "select source_partition, source_offset from ferroconnect.source_offset
+             where connector = $1 order by source_partition",
+        )
+        .bind(connector)
+        .fetch_all(&self.pool)
+        .await?;
+        rows.iter()
+            .map(|row| {
+                Ok(SourceOffset {
+                    partition: Arc::from(row.try_get::<&str, _>("source_partition")?),
+                    offset: Arc::from(row.try_get::<&str, _>("source_offset")?),
+                })
+            })
+            .collect()
+    }
+
+    /// Stores `offsets`, all or none. Of several offsets of one source partition the last one
+    /// counts.
+    ///
+    /// # Errors
+    /// [`StoreError::Fenced`] when `lease` is no longer the current one.
+    pub async fn put_source_offsets(
+        &self,
+        lease: &Lease,
+        offsets: &[SourceOffset],
+    ) -> Result<(), StoreError> {
+        // One statement cannot update a row twice.
+        let mut newest: Vec<&SourceOffset> = Vec::new();
+        for offset in offsets.iter().rev() {
+            if newest.iter().all(|known| known.partition != offset.partition) {
+                newest.push(offset);
+            }
+        }
+        let partitions: Vec<&str> = newest.iter().map(|offset| &*offset.partition).collect();
+        let positions: Vec<&str> = newest.iter().map(|offset| &*offset.offset).collect();
+        let held: bool = sqlx::query_scalar(
+            "with held as (
+                 select from ferroconnect.lease
+                 where connector = $1 and task = $2 and epoch = $3 for share),
+             put as (
+                 insert into ferroconnect.source_offset (connector, source_partition, source_offset)
+                 select $1, source_partition, source_offset
+                 from unnest($4::text[], $5::text[]) as new (source_partition, source_offset), held
+                 on conflict (connector, source_partition) do update
+                     set source_offset = excluded.source_offset, updated_at = now())
+             select exists (select from held)",
+        )
+        .bind(&lease.connector)
+        .bind(lease.task)
+        .bind(lease.epoch)
+        .bind(partitions)
+        .bind(positions)
+        .fetch_one(&self.pool)
+        .await?;
+        fenced_unless(held, lease)
+    }
+
+    /// The mirror of what the consumer group of `connector` was told.
+    ///
+    /// # Errors
+    /// [`StoreError::Away`].
+    pub async fn sink_offsets(
+        &self,
+        connector: &str,
+    ) -> Result<Vec<(TopicPartition, i64)>, StoreError> {
+        let rows = sqlx::query(
+            "select topic, partition, committed_offset from ferroconnect.sink_offset
+             where connector = $1 and committed_offset is not null order by topic, partition",
+        )
+        .bind(connector)
+        .fetch_all(&self.pool)
+        .await?;
+        rows.iter()
+            .map(|row| {
+                let topic = Arc::from(row.try_get::<&str, _>("topic")?);
+                let partition = row.try_get("partition")?;
+                Ok((TopicPartition { topic, partition }, row.try_get("committed_offset")?))
+            })
+            .collect()
+    }
+
+    /// Mirrors what the consumer group was told, all or none.
+    ///
+    /// # Errors
+    /// [`StoreError::Fenced`] when `lease` is no longer the current one.
+    pub async fn put_sink_offsets(
+        &self,
+        lease: &Lease,
+        offsets: &[(TopicPartition, i64)],
+    ) -> Result<(), StoreError> {
+        let mut newest: Vec<&(TopicPartition, i64)> = Vec::new();
+        for offset in offsets.iter().rev() {
+            if newest.iter().all(|known| known.0 != offset.0) {
+                newest.push(offset);
+            }
+        }
+        let topics: Vec<&str> = newest.iter().map(|(at, _)| &*at.topic).collect();
+        let partitions: Vec<i32> = newest.iter().map(|(at, _)| at.partition).collect();
+        let positions: Vec<i64> = newest.iter().map(|(_, offset)| *offset).collect();
+        let held: bool = sqlx::query_scalar(
+            "with held as (
+                 select from ferroconnect.lease
+                 where connector = $1 and task = $2 and epoch = $3 for share),
+             put as (
+                 insert into ferroconnect.sink_offset as old
+                     (connector, topic, partition, committed_offset)
+                 select $1, topic, partition, committed_offset
+                 from unnest($4::text[], $5::int[], $6::bigint[])
+                     as new (topic, partition, committed_offset), held
+                 on conflict (connector, topic, partition) do update
+                     set committed_offset = excluded.committed_offset, updated_at = now())
+             select exists (select from held)",
+        )
+        .bind(&lease.connector)
+        .bind(lease.task)
+        .bind(lease.epoch)
+        .bind(topics)
+        .bind(partitions)
+        .bind(positions)
+        .fetch_one(&self.pool)
+        .await?;
+        fenced_unless(held, lease)
+    }
+}
