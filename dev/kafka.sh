@@ -10,7 +10,8 @@ kafka_install() {
   if [[ -d $jars ]]; then return; fi
   has mvn || apt_install "fetching the Kafka broker" maven
   say kafka "fetching the broker's jars"
-  local unfinished=$jars.$$
+  local unfinished=$jars.new
+  rm -rf "$unfinished"
   quietly mvn -B -q -f "$repo/dev/kafka/pom.xml" dependency:copy-dependencies \
     -DincludeScope=runtime -DoutputDirectory="$unfinished"
   mv -T "$unfinished" "$jars"
