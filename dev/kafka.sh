@@ -20,7 +20,7 @@ kafka_install() {
 kafka_java() {
   local class=$1
   shift
-  # Tests are short: one compiler tier starts fastest. A benchmark may want the other: FERROCONNECT_KAFKA_JAVA_OPTS=-Xmx512m.
+  # Tests are short, and one compiler tier starts fastest. A benchmark may want both.
   local options
   read -ra options <<<"${FERROCONNECT_KAFKA_JAVA_OPTS:--Xmx384m -XX:+UseSerialGC -XX:TieredStopAtLevel=1}"
   echo java
