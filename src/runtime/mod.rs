@@ -4,5 +4,8 @@
 //! makes what runs on this machine equal to it.
 
 pub mod chain;
+pub mod config_infos;
+pub mod connector_config;
 pub mod herder;
+pub mod validation;
 pub mod worker_config;

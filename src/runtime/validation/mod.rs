@@ -1,0 +1,268 @@
+//! Validation of a connector's configuration: Kafka Connect's
+//! `PUT /connector-plugins/{plugin}/config/validate` and what precedes every creation and update.
+//!
+//! [`validate`] collects, in the original's order: keys without a definition that have something
+//! wrong with them; the framework's keys, each transform's, each predicate's; the plugin's keys; the
+//! client overrides; the converters' keys. When none of them is wrong, the connector itself looks at
+//! its outside, within [`OWN_CHECKS_MAX`]. Message texts are the original's.
+
+mod client_keys;
+mod embedded;
+mod overrides;
+mod report;
+mod rules;
+
+use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
+use std::time::Duration;
+
+use futures::FutureExt;
+
+pub use overrides::OverridePolicy;
+
+use crate::config::{ConfigDef, ConfigError, Props, Submitted};
+use crate::connector::ConnectorContext;
+use crate::error::ConnectError;
+use crate::plugin::{Constructor, Plugin, PluginKind, Plugins};
+use crate::runtime::config_infos::ConfigInfos;
+use crate::runtime::connector_config::{CONNECTOR_CLASS, connector_config};
+use crate::runtime::herder::HerderError;
+use crate::runtime::worker_config::WorkerConfig;
+use report::Report;
+
+/// How long a connector's own checks may take together. Clients wait for the answer, and a form that
+/// validates while a person types has to stay usable when the database hangs.
+const OWN_CHECKS_MAX: Duration = Duration::from_secs(4);
+
+/// A configuration as a client sent it: a value may be JSON's null.
+pub type SubmittedProps = BTreeMap<String, Option<String>>;
+
+/// What a validation needs of its worker.
+#[derive(Debug, Clone)]
+pub struct ValidationScope<'a> {
+    pub plugins: &'a Plugins,
+    pub context: ConnectorContext,
+    /// The worker's `group.id`.
+    pub group_id: &'a str,
+    /// Whether `exactly.once.source.support` is enabled.
+    pub exactly_once: bool,
+    /// `connector.client.config.override.policy`.
+    pub override_policy: OverridePolicy,
+}
+
+impl<'a> ValidationScope<'a> {
+    /// What `worker` with these plugins gives.
+    pub fn of(plugins: &'a Plugins, worker: &'a WorkerConfig) -> Self {
+        let policy = worker.settings.get("connector.client.config.override.policy");
+        Self {
+            plugins,
+            context: ConnectorContext {
+                hosts: worker.hosts.clone(),
+                defaults: worker.sink_defaults.clone(),
+            },
+            group_id: &worker.group_id,
+            exactly_once: false,
+            override_policy: policy
+                .and_then(|name| OverridePolicy::parse(name))
+                .unwrap_or_default(),
+        }
+    }
+}
+
+/// Why there is no answer at all.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ValidationError {
+    /// No `connector.class`.
+    #[error("{0}")]
+    NoConnectorType(String),
+    /// `connector.class` names no plugin.
+    #[error("{0}")]
+    UnknownClass(String),
+    /// A value that keeps the rest from being judged.
+    #[error("{0}")]
+    Unreadable(String),
+}
+
+/// Everything that can be said about `submitted`.
+///
+/// # Errors
+/// When the configuration does not even say which plugin is meant, or a value keeps the rest from
+/// being judged; wrong values are in the answer.
+pub async fn validate(
+    scope: &ValidationScope<'_>,
+    submitted: &SubmittedProps,
+) -> Result<ConfigInfos, ValidationError> {
+    let class = submitted.get(CONNECTOR_CLASS).and_then(Option::as_deref);
+    let class =
+        class.ok_or_else(|| ValidationError::NoConnectorType(no_connector_type(submitted)))?;
+    let plugin = scope
+        .plugins
+        .find(&[PluginKind::Source, PluginKind::Sink], class)
+        .ok_or_else(|| ValidationError::UnknownClass(unknown_class(scope.plugins, class)))?;
+    let mut report = declared(scope, plugin, submitted)?;
+    report.sub_entries(overrides::entries(scope, plugin.kind(), submitted)?);
+    report.sub_entries(embedded::converters(scope.plugins, submitted, &report));
+    if report.error_count() == 0 {
+        for error in own_checks(scope, plugin, submitted).await {
+            report.error(&error.key, error.message);
+        }
+    }
+    Ok(report.finish(class))
+}
+
+/// Refuses a configuration that is not valid, as creations and updates do.
+///
+/// # Errors
+/// What the client is told.
+pub async fn check(
+    scope: &ValidationScope<'_>,
+    submitted: &SubmittedProps,
+) -> Result<(), HerderError> {
+    let infos = validate(scope, submitted).await?;
+    if infos.error_count == 0 {
+        return Ok(());
+    }
+    Err(HerderError::InvalidConfig {
+        count: infos.error_count,
+        messages: infos.messages().map(str::to_owned).collect(),
+    })
+}
+
+impl From<ValidationError> for HerderError {
+    fn from(error: ValidationError) -> Self {
+        match error {
+            ValidationError::NoConnectorType(text) => Self::BadRequest(text),
+            ValidationError::UnknownClass(text) | ValidationError::Unreadable(text) => {
+                Self::Internal(ConnectError::config(text))
+            }
+        }
+    }
+}
+
+/// The declared keys: of the framework, the transforms, the predicates and the plugin.
+fn declared(
+    scope: &ValidationScope<'_>,
+    plugin: &Plugin,
+    submitted: &SubmittedProps,
+) -> Result<Report, ValidationError> {
+    let framework = connector_config(plugin.kind());
+    let mut report = Report::default();
+    for key in framework.keys() {
+        report.define(key, key.outcome(key.name, submitted_as(submitted, key.name)));
+    }
+    report.groups_of(framework);
+    embedded::converter_classes(scope.plugins, &mut report);
+    match plugin.kind() {
+        PluginKind::Sink => rules::sink(scope.group_id, submitted, &mut report)?,
+        _ => rules::source(scope.exactly_once, submitted, &mut report),
+    }
+    embedded::stages(scope.plugins, &embedded::TRANSFORMATIONS, submitted, &mut report);
+    embedded::stages(scope.plugins, &embedded::PREDICATES, submitted, &mut report);
+    let own = (plugin.config_def)();
+    for (key, _) in submitted.iter().filter(|(_, value)| value.is_none()) {
+        if own.key(key).is_none() {
+            let text = "Null value can not be supplied as the configuration value.";
+            report.error(key, text.to_owned());
+        }
+    }
+    for key in own.keys() {
+        report.define(key, key.outcome(key.name, submitted_as(submitted, key.name)));
+    }
+    report.groups_of(&own);
+    Ok(report)
+}
+
+/// The keys that a plugin shows: its own, and for a connector those of the framework that it does
+/// not define itself.
+pub fn plugin_keys(plugin: &Plugin) -> ConfigDef {
+    let own = (plugin.config_def)();
+    if !matches!(plugin.kind(), PluginKind::Source | PluginKind::Sink) {
+        return own;
+    }
+    let framework = connector_config(plugin.kind()).keys().iter();
+    let others = framework.filter(|key| own.key(key.name).is_none()).cloned();
+    ConfigDef::new(own.keys().iter().cloned().chain(others).collect())
+}
+
+/// What the connector says of its outside.
+async fn own_checks(
+    scope: &ValidationScope<'_>,
+    plugin: &Plugin,
+    submitted: &SubmittedProps,
+) -> Vec<ConfigError> {
+    let props: Props =
+        submitted.iter().filter_map(|(key, value)| Some((key.clone(), value.clone()?))).collect();
+    let whole = |message: String| vec![ConfigError::new(CONNECTOR_CLASS, message)];
+    let (Constructor::Source { connector, .. } | Constructor::Sink { connector, .. }) =
+        plugin.constructor
+    else {
+        return Vec::new();
+    };
+    let context = scope.context.clone();
+    let checks = async move {
+        let connector = connector(&props, context)?;
+        Ok::<_, ConnectError>(connector.validate().await)
+    };
+    match tokio::time::timeout(OWN_CHECKS_MAX, AssertUnwindSafe(checks).catch_unwind()).await {
+        Ok(Ok(Ok(errors))) => errors,
+        Ok(Ok(Err(error))) => whole(error.trace()),
+        Ok(Err(_panic)) => whole(format!("The checks of {} ended in a panic", plugin.class)),
+        Err(_elapsed) => whole(format!(
+            "The checks of {} did not end within {} s: is what it connects to reachable from this \
+             worker?",
+            plugin.class,
+            OWN_CHECKS_MAX.as_secs()
+        )),
+    }
+}
+
+fn submitted_as<'a>(submitted: &'a SubmittedProps, key: &str) -> Submitted<'a> {
+    match submitted.get(key) {
+        None => Submitted::Absent,
+        Some(None) => Submitted::Null,
+        Some(Some(text)) => Submitted::Text(text),
+    }
+}
+
+/// The text shows the configuration, as the original's does, but no secret: without a class nobody
+/// knows which keys are passwords, so names decide.
+fn no_connector_type(submitted: &SubmittedProps) -> String {
+    const SECRET_PARTS: [&str; 6] = ["password", "secret", "token", "credential", "jaas", "key.id"];
+    let shown: Vec<_> = submitted
+        .iter()
+        .map(|(key, value)| {
+            let lower = key.to_lowercase();
+            let secret = SECRET_PARTS.iter().any(|part| lower.contains(part));
+            let value = if secret { "[hidden]" } else { value.as_deref().unwrap_or("null") };
+            format!("{key}={value}")
+        })
+        .collect();
+    format!("Connector config {{{}}} contains no connector type", shown.join(", "))
+}
+
+fn unknown_class(plugins: &Plugins, class: &str) -> String {
+    let mut available: Vec<_> = plugins
+        .iter()
+        .filter(|plugin| matches!(plugin.kind(), PluginKind::Source | PluginKind::Sink))
+        .collect();
+    available.sort_by_key(|plugin| (plugin.kind() == PluginKind::Source, plugin.class));
+    let available: Vec<_> = available
+        .into_iter()
+        .map(|plugin| {
+            let Plugin { class, version, .. } = **plugin;
+            let kind = plugin.kind().name();
+            format!(
+                "PluginDesc{{klass=class {class}, name='{class}', version='{version}', \
+                 encodedVersion={version}, type={kind}, typeName='{kind}', location='classpath'}}"
+            )
+        })
+        .collect();
+    format!(
+        "Failed to find any class that implements Connector and which name matches {class}, \
+         available connectors are: {}",
+        available.join(", ")
+    )
+}
+
+#[cfg(test)]
+mod tests;
