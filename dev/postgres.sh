@@ -121,7 +121,9 @@ END
 
 postgres_stop() {
   if is_running postgres; then
-    as_postgres "$(postgres_bin)/pg_ctl" -D "$(postgres_home)/data" -s -m fast -w -t 20 stop || terminate postgres 1
+    local control=("$(postgres_bin)/pg_ctl" -D "$(postgres_home)/data" -s -w -t 10)
+    # A replication client that does not answer can hold up a fast stop.
+    as_postgres "${control[@]}" -m fast stop || as_postgres "${control[@]}" -m immediate stop
   fi
   rm -f "$state/postgres/pid" "$state/postgres/env"
 }
