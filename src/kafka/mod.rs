@@ -1,1 +1,17 @@
 //! Everything that Ferroconnect does with Kafka; the only users of rdkafka.
+//!
+//! The clients here speak in the words of the Java client's properties, because that is what worker
+//! and connector files hold; [`client_config`] alone knows librdkafka's. Nothing here decides what a
+//! failure means for a task: errors are [`crate::error::ConnectError`]s with their kind.
+
+mod admin;
+mod client_config;
+mod consumer;
+mod context;
+mod producer;
+mod rebalance;
+
+pub use admin::{Admin, CreateOutcome, NewTopic};
+pub use client_config::{ClientKind, ClientProps, Translation};
+pub use consumer::{Consumer, ConsumerEvent, ConsumerOptions, Message, MessageBatch, Span};
+pub use producer::{MessageHeaders, Outgoing, Producer, Refused, Reports};

@@ -1,0 +1,193 @@
+//! Questions to the cluster and the making of topics. Every call has a deadline.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rdkafka::TopicPartitionList;
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic as NativeTopic, TopicReplication};
+use rdkafka::client::ClientContext;
+use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
+use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::topic_partition_list::Offset;
+
+use super::client_config::{ClientKind, ClientProps};
+use super::context;
+use crate::data::TopicPartition;
+use crate::error::ConnectError;
+
+/// A topic that exists on every cluster with consumers; asked for when only an answer matters.
+const PROBE_TOPIC: &str = "__consumer_offsets";
+
+/// A topic to make.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewTopic {
+    pub name: String,
+    /// -1 is the broker's default.
+    pub partitions: i32,
+    /// -1 is the broker's default.
+    pub replication_factor: i32,
+    pub config: Vec<(String, String)>,
+}
+
+/// What became of a request to make a topic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CreateOutcome {
+    Created,
+    /// It existed already, or somebody was faster.
+    Existed,
+}
+
+/// An administrative client. Cheap to clone.
+#[derive(Clone)]
+pub struct Admin {
+    client: Arc<AdminClient<Quiet>>,
+}
+
+impl fmt::Debug for Admin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Admin").finish_non_exhaustive()
+    }
+}
+
+impl Admin {
+    /// Makes a client; brokers are looked for when it is asked something.
+    ///
+    /// # Errors
+    /// When a property cannot be used.
+    pub fn new(props: &ClientProps<'_>) -> Result<Self, ConnectError> {
+        let (config, _) = props.build(ClientKind::Admin)?;
+        let client = AdminClient::from_config_and_context(&config, Quiet)
+            .map_err(|error| context::call_failure("cannot make a Kafka admin client", error))?;
+        Ok(Self { client: Arc::new(client) })
+    }
+
+    /// Whether a broker answers within `deadline`.
+    ///
+    /// # Errors
+    /// Retriable, with the reason.
+    pub async fn reachable(&self, deadline: Duration) -> Result<(), ConnectError> {
+        self.partitions_of(PROBE_TOPIC, deadline).await.map(|_| ())
+    }
+
+    /// The partitions of `topic`; `None` when it does not exist.
+    ///
+    /// # Errors
+    /// When the cluster does not answer within `deadline`.
+    pub async fn partitions_of(
+        &self,
+        topic: &str,
+        deadline: Duration,
+    ) -> Result<Option<Vec<i32>>, ConnectError> {
+        let (client, name) = (self.client.clone(), topic.to_owned());
+        blocking(move || {
+            let metadata =
+                client.inner().fetch_metadata(Some(&name), deadline).map_err(|error| {
+                    context::call_failure("the Kafka cluster does not answer", error)
+                })?;
+            let topic = metadata.topics().iter().find(|topic| topic.name() == name);
+            let topic = topic.filter(|topic| topic.error().is_none());
+            Ok(topic.map(|topic| topic.partitions().iter().map(|part| part.id()).collect()))
+        })
+        .await
+    }
+
+    /// Makes `topic` and waits until the brokers know it, `deadline` at most.
+    ///
+    /// # Errors
+    /// Retriable when the cluster cannot be asked; of the configuration when it refuses.
+    pub async fn create_topic(
+        &self,
+        topic: &NewTopic,
+        deadline: Duration,
+    ) -> Result<CreateOutcome, ConnectError> {
+        let mut native = NativeTopic::new(
+            &topic.name,
+            topic.partitions,
+            TopicReplication::Fixed(topic.replication_factor),
+        );
+        native = topic.config.iter().fold(native, |native, (key, value)| native.set(key, value));
+        let options =
+            AdminOptions::new().request_timeout(Some(deadline)).operation_timeout(Some(deadline));
+        let doing = format!("cannot create topic \"{}\"", topic.name);
+        let results = self
+            .client
+            .create_topics([&native], &options)
+            .await
+            .map_err(|error| context::call_failure(&doing, error))?;
+        match results.into_iter().next() {
+            Some(Ok(_)) => Ok(CreateOutcome::Created),
+            Some(Err((_, RDKafkaErrorCode::TopicAlreadyExists))) => Ok(CreateOutcome::Existed),
+            Some(Err((_, code))) => Err(context::failure(&doing, code)),
+            None => Err(ConnectError::retriable(doing)),
+        }
+    }
+
+    /// The offsets that `group` has committed for the partitions of `topics`, in topic order. Asks
+    /// through a consumer that joins nothing.
+    ///
+    /// # Errors
+    /// When the cluster does not answer within `deadline`.
+    pub async fn group_offsets(
+        props: &ClientProps<'_>,
+        group: &str,
+        topics: &[String],
+        deadline: Duration,
+    ) -> Result<Vec<(TopicPartition, i64)>, ConnectError> {
+        let (mut config, _) = props.build(ClientKind::Consumer)?;
+        config.set("group.id", group).set("statistics.interval.ms", "0");
+        let topics = topics.to_vec();
+        blocking(move || {
+            let consumer = BaseConsumer::from_config_and_context(&config, Quiet)
+                .map_err(|error| context::call_failure("cannot make a Kafka consumer", error))?;
+            let failed = |error| context::call_failure("cannot read the group's offsets", error);
+            let mut wanted = TopicPartitionList::new();
+            for name in &topics {
+                let metadata = consumer.fetch_metadata(Some(name), deadline).map_err(failed)?;
+                for topic in metadata.topics() {
+                    for partition in topic.partitions() {
+                        wanted.add_partition(topic.name(), partition.id());
+                    }
+                }
+            }
+            let committed = consumer.committed_offsets(wanted, deadline).map_err(failed)?;
+            Ok(committed.elements().iter().filter_map(committed_offset).collect())
+        })
+        .await
+    }
+}
+
+fn committed_offset(
+    element: &rdkafka::topic_partition_list::TopicPartitionListElem<'_>,
+) -> Option<(TopicPartition, i64)> {
+    let Offset::Offset(offset) = element.offset() else { return None };
+    let partition =
+        TopicPartition { topic: element.topic().into(), partition: element.partition() };
+    Some((partition, offset))
+}
+
+/// librdkafka's questions block.
+async fn blocking<T: Send + 'static>(
+    question: impl FnOnce() -> Result<T, ConnectError> + Send + 'static,
+) -> Result<T, ConnectError> {
+    tokio::task::spawn_blocking(question).await.unwrap_or_else(|error| {
+        Err(ConnectError::fatal("asking the Kafka cluster did not end well").because(error))
+    })
+}
+
+/// A context that only passes log lines on: errors come back from the calls.
+#[derive(Debug, Clone, Copy)]
+struct Quiet;
+
+impl ClientContext for Quiet {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, text: &str) {
+        context::log(level, facility, text);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        tracing::debug!(target: "librdkafka", %error, reason, "kafka client");
+    }
+}
+
+impl ConsumerContext for Quiet {}

@@ -1,0 +1,506 @@
+//! Java client properties to librdkafka's.
+//!
+//! Sources: Kafka's `ProducerConfig`, `ConsumerConfig`, `CommonClientConfigs`, `SslConfigs` and
+//! `SaslConfigs` for the names that files hold; librdkafka's CONFIGURATION.md for the names that it
+//! takes; `Worker.java` for what the framework sets.
+
+use std::collections::BTreeMap;
+
+use rdkafka::ClientConfig;
+
+use crate::config::{Props, with_prefix};
+use crate::error::ConnectError;
+
+/// Bytes that a producer may hold unacknowledged: bounds the memory of a task whose broker is away.
+const PRODUCER_QUEUE_KBYTES: &str = "16384";
+/// Bytes that a consumer may hold ahead of the task.
+const CONSUMER_QUEUE_KBYTES: &str = "16384";
+
+/// What a client is for; also the prefix of its worker properties and connector overrides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClientKind {
+    Producer,
+    Consumer,
+    Admin,
+}
+
+impl ClientKind {
+    fn prefix(self) -> &'static str {
+        match self {
+            Self::Producer => "producer.",
+            Self::Consumer => "consumer.",
+            Self::Admin => "admin.",
+        }
+    }
+}
+
+/// Where a client's Java properties come from.
+#[derive(Debug, Clone, Copy)]
+pub struct ClientProps<'a> {
+    pub bootstrap_servers: &'a str,
+    /// The worker's properties: security settings as they stand, and those under `producer.`,
+    /// `consumer.` and `admin.`.
+    pub worker: &'a Props,
+    /// The connector's properties, of which those under `producer.override.` and so on count.
+    pub connector: &'a Props,
+    pub client_id: &'a str,
+}
+
+/// A client's settings in librdkafka's words.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Translation {
+    pub settings: BTreeMap<String, String>,
+    /// Java's `max.poll.records`, which librdkafka does not have.
+    pub max_poll_records: Option<usize>,
+    /// The properties that have no equivalent and no effect, by name.
+    pub unknown: Vec<String>,
+}
+
+impl ClientProps<'_> {
+    /// Translates what a client of `kind` is given: the framework's defaults, the worker's security
+    /// settings, the worker's properties for that kind, the connector's overrides; later wins.
+    ///
+    /// # Errors
+    /// A configuration error that names the property and the remedy, when ignoring it would change
+    /// what the operator relies on (a key store of a format that cannot be read).
+    pub fn translate(&self, kind: ClientKind) -> Result<Translation, ConnectError> {
+        let mut java = Props::new();
+        for (key, value) in self.worker {
+            if is_security(key) {
+                java.insert(key.clone(), value.clone());
+            }
+        }
+        java.extend(with_prefix(self.worker, kind.prefix()));
+        java.extend(with_prefix(self.connector, &format!("{}override.", kind.prefix())));
+        java.entry("bootstrap.servers".to_owned())
+            .or_insert_with(|| self.bootstrap_servers.to_owned());
+        java.entry("client.id".to_owned()).or_insert_with(|| self.client_id.to_owned());
+
+        let mut translation = Translation { settings: defaults(kind), ..Translation::default() };
+        translate_security(&java, &mut translation)?;
+        for (key, value) in java.iter().filter(|(key, _)| !is_security(key)) {
+            translate_one(kind, key, value.trim(), &mut translation)?;
+        }
+        if kind == ClientKind::Producer {
+            settle_idempotence(&java, &mut translation.settings);
+        }
+        Ok(translation)
+    }
+
+    /// The configuration of a client of `kind`, with the unknown properties logged.
+    pub(super) fn build(
+        &self,
+        kind: ClientKind,
+    ) -> Result<(ClientConfig, Translation), ConnectError> {
+        let translation = self.translate(kind)?;
+        if !translation.unknown.is_empty() {
+            let properties = translation.unknown.join(", ");
+            tracing::warn!(
+                client = self.client_id,
+                properties,
+                "client properties without an equivalent are ignored"
+            );
+        }
+        let mut config = ClientConfig::new();
+        for (key, value) in &translation.settings {
+            config.set(key, value);
+        }
+        Ok((config, translation))
+    }
+}
+
+fn is_security(key: &str) -> bool {
+    key == "security.protocol" || key.starts_with("sasl.") || key.starts_with("ssl.")
+}
+
+fn defaults(kind: ClientKind) -> BTreeMap<String, String> {
+    let common: &[(&str, &str)] = &[
+        ("log.connection.close", "false"),
+        // Java's value: a broker that is back is found within a second.
+        ("reconnect.backoff.max.ms", "1000"),
+        ("enable.metrics.push", "false"),
+        ("socket.keepalive.enable", "true"),
+    ];
+    let own: &[(&str, &str)] = match kind {
+        ClientKind::Producer => &[
+            ("acks", "all"),
+            ("enable.idempotence", "true"),
+            // A message is never given up: whether to go on is the task's decision.
+            ("message.timeout.ms", "0"),
+            // The Java client's default, so that keys keep their partition after a move.
+            ("partitioner", "murmur2_random"),
+            ("linger.ms", "10"),
+            ("queue.buffering.max.kbytes", PRODUCER_QUEUE_KBYTES),
+            // A missing topic is reported after this and the task told; the task tries again.
+            ("topic.metadata.propagation.max.ms", "30000"),
+            ("message.max.bytes", "1048576"),
+        ],
+        ClientKind::Consumer => &[
+            ("auto.offset.reset", "earliest"),
+            ("enable.auto.commit", "false"),
+            ("enable.auto.offset.store", "false"),
+            ("isolation.level", "read_committed"),
+            ("partition.assignment.strategy", "cooperative-sticky"),
+            ("queued.max.messages.kbytes", CONSUMER_QUEUE_KBYTES),
+            // The default of a second would stall a full queue for that long.
+            ("fetch.queue.backoff.ms", "20"),
+            // A topic that is made after the sink started is found within this.
+            ("topic.metadata.refresh.interval.ms", "5000"),
+            ("statistics.interval.ms", "10000"),
+        ],
+        ClientKind::Admin => &[],
+    };
+    common.iter().chain(own).map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+}
+
+/// What becomes of a Java property that is no security setting.
+fn translate_one(
+    kind: ClientKind,
+    key: &str,
+    value: &str,
+    out: &mut Translation,
+) -> Result<(), ConnectError> {
+    let name = match (kind, key) {
+        (_, "bootstrap.servers" | "client.id" | "client.rack" | "client.dns.lookup") => key,
+        (_, "reconnect.backoff.ms" | "reconnect.backoff.max.ms" | "connections.max.idle.ms") => key,
+        (_, "retry.backoff.ms" | "retry.backoff.max.ms") => key,
+        (_, "send.buffer.bytes") => "socket.send.buffer.bytes",
+        (_, "receive.buffer.bytes") => "socket.receive.buffer.bytes",
+        (_, "metadata.max.age.ms") => "topic.metadata.refresh.interval.ms",
+        (_, "socket.connection.setup.timeout.ms") => key,
+        (ClientKind::Producer, "acks" | "linger.ms" | "batch.size" | "compression.type") => key,
+        (ClientKind::Producer, "enable.idempotence" | "request.timeout.ms" | "retries") => key,
+        (ClientKind::Producer, "max.in.flight.requests.per.connection") => key,
+        (ClientKind::Producer, "delivery.timeout.ms") => "message.timeout.ms",
+        (ClientKind::Producer, "max.request.size") => "message.max.bytes",
+        (ClientKind::Producer, "buffer.memory") => {
+            let kbytes = number(key, value)?.div_euclid(1024).max(1);
+            out.settings.insert("queue.buffering.max.kbytes".to_owned(), kbytes.to_string());
+            return Ok(());
+        }
+        (
+            ClientKind::Producer,
+            "compression.gzip.level" | "compression.lz4.level" | "compression.zstd.level",
+        ) => "compression.level",
+        (ClientKind::Consumer, "group.id" | "group.instance.id" | "auto.offset.reset") => key,
+        (ClientKind::Consumer, "session.timeout.ms" | "heartbeat.interval.ms") => key,
+        (ClientKind::Consumer, "max.poll.interval.ms" | "fetch.min.bytes") => key,
+        (ClientKind::Consumer, "fetch.max.bytes" | "max.partition.fetch.bytes") => key,
+        (ClientKind::Consumer, "isolation.level" | "check.crcs" | "allow.auto.create.topics") => {
+            key
+        }
+        (ClientKind::Consumer, "fetch.max.wait.ms") => "fetch.wait.max.ms",
+        (ClientKind::Consumer, "partition.assignment.strategy") => {
+            out.settings.insert(key.to_owned(), assignors(value));
+            return Ok(());
+        }
+        (ClientKind::Consumer, "max.poll.records") => {
+            let records = usize::try_from(number(key, value)?).unwrap_or(1).max(1);
+            out.max_poll_records = Some(records);
+            return Ok(());
+        }
+        (ClientKind::Consumer | ClientKind::Admin, "request.timeout.ms") => "socket.timeout.ms",
+        // The runtime's own business: it waits instead of failing, converts before the client, and
+        // commits by itself.
+        (_, "max.block.ms" | "key.serializer" | "value.serializer") => return Ok(()),
+        (_, "key.deserializer" | "value.deserializer" | "enable.auto.commit") => return Ok(()),
+        (_, "auto.commit.interval.ms" | "default.api.timeout.ms") => return Ok(()),
+        _ => {
+            out.unknown.push(key.to_owned());
+            return Ok(());
+        }
+    };
+    out.settings.insert(name.to_owned(), value.to_owned());
+    Ok(())
+}
+
+fn number(key: &str, value: &str) -> Result<i64, ConnectError> {
+    value.parse().map_err(|_| {
+        ConnectError::config(format!("Invalid value {value} for configuration {key}: Not a number"))
+    })
+}
+
+/// librdkafka refuses to mix eager and cooperative assignors, which Java allows for upgrades: a list
+/// that has the cooperative one means it.
+fn assignors(value: &str) -> String {
+    let names: Vec<_> = value
+        .split(',')
+        .map(|name| match name.trim().rsplit('.').next().unwrap_or_default() {
+            "RangeAssignor" | "range" => "range",
+            "RoundRobinAssignor" | "roundrobin" => "roundrobin",
+            // The sticky assignor has no eager form there.
+            _ => "cooperative-sticky",
+        })
+        .collect();
+    if names.contains(&"cooperative-sticky") {
+        return "cooperative-sticky".to_owned();
+    }
+    names.join(",")
+}
+
+/// An override that contradicts idempotence switches it off, and order is then kept by sending one
+/// request at a time, as Kafka Connect's own default does.
+fn settle_idempotence(java: &Props, settings: &mut BTreeMap<String, String>) {
+    let says = |key: &str, contradicts: fn(&str) -> bool| {
+        java.get(key).is_some_and(|value| contradicts(value.trim()))
+    };
+    let contradicted = says("acks", |value| !matches!(value, "all" | "-1"))
+        || says("retries", |value| value == "0")
+        || says("max.in.flight.requests.per.connection", |value| {
+            value.parse::<u32>().is_ok_and(|requests| 5 < requests)
+        });
+    if contradicted && !java.contains_key("enable.idempotence") {
+        settings.insert("enable.idempotence".to_owned(), "false".to_owned());
+    }
+    let off = settings.get("enable.idempotence").is_some_and(|value| value == "false");
+    if off && !java.contains_key("max.in.flight.requests.per.connection") {
+        let key = "max.in.flight.requests.per.connection".to_owned();
+        settings.insert(key, "1".to_owned());
+    }
+}
+
+fn translate_security(java: &Props, out: &mut Translation) -> Result<(), ConnectError> {
+    let get = |key: &str| java.get(key).map(|value| value.trim()).filter(|value| !value.is_empty());
+    let mut set = |key: &str, value: &str| {
+        out.settings.insert(key.to_owned(), value.to_owned());
+    };
+    if let Some(protocol) = get("security.protocol") {
+        set("security.protocol", &protocol.to_ascii_lowercase());
+    }
+    if let Some(mechanism) = get("sasl.mechanism") {
+        set("sasl.mechanism", mechanism);
+    }
+    if let Some(jaas) = get("sasl.jaas.config") {
+        for (option, key) in [("username", "sasl.username"), ("password", "sasl.password")] {
+            if let Some(value) = jaas_option(jaas, option) {
+                set(key, &value);
+            }
+        }
+    }
+    for (key, name) in [
+        ("ssl.key.password", "ssl.key.password"),
+        ("ssl.cipher.suites", "ssl.cipher.suites"),
+        ("ssl.truststore.certificates", "ssl.ca.pem"),
+        ("ssl.keystore.certificate.chain", "ssl.certificate.pem"),
+        ("ssl.keystore.key", "ssl.key.pem"),
+        ("sasl.kerberos.service.name", "sasl.kerberos.service.name"),
+    ] {
+        if let Some(value) = get(key) {
+            set(name, value);
+        }
+    }
+    match java.get("ssl.endpoint.identification.algorithm").map(|value| value.trim()) {
+        None => {}
+        Some("") => set("ssl.endpoint.identification.algorithm", "none"),
+        Some(algorithm) => {
+            set("ssl.endpoint.identification.algorithm", &algorithm.to_ascii_lowercase());
+        }
+    }
+    if let Some(location) = get("ssl.truststore.location") {
+        store_type(get("ssl.truststore.type"), location, "ssl.truststore", &["PEM"])?;
+        set("ssl.ca.location", location);
+    }
+    if let Some(location) = get("ssl.keystore.location") {
+        let kind =
+            store_type(get("ssl.keystore.type"), location, "ssl.keystore", &["PEM", "PKCS12"])?;
+        if kind == "PEM" {
+            set("ssl.certificate.location", location);
+            set("ssl.key.location", location);
+        } else {
+            set("ssl.keystore.location", location);
+            if let Some(password) = get("ssl.keystore.password") {
+                set("ssl.keystore.password", password);
+            }
+        }
+    }
+    let understood = |key: &str| {
+        matches!(key, "security.protocol" | "sasl.mechanism" | "sasl.jaas.config")
+            || key.starts_with("ssl.keystore.")
+            || key.starts_with("ssl.truststore.")
+            || matches!(
+                key,
+                "ssl.key.password"
+                    | "ssl.cipher.suites"
+                    | "ssl.endpoint.identification.algorithm"
+                    | "sasl.kerberos.service.name"
+                    // TLS versions are negotiated.
+                    | "ssl.protocol"
+                    | "ssl.enabled.protocols"
+            )
+    };
+    let unknown = java.keys().filter(|key| is_security(key) && !understood(key));
+    out.unknown.extend(unknown.cloned());
+    Ok(())
+}
+
+/// The type of a key or trust store: as stated, else by the file's name; Java's default is JKS.
+fn store_type(
+    stated: Option<&str>,
+    location: &str,
+    prefix: &str,
+    readable: &[&'static str],
+) -> Result<&'static str, ConnectError> {
+    let extension = location.rsplit('.').next().unwrap_or_default().to_ascii_lowercase();
+    let by_name = match extension.as_str() {
+        "pem" | "crt" | "cer" | "key" => "PEM",
+        "p12" | "pfx" => "PKCS12",
+        _ => "JKS",
+    };
+    let kind = stated.map_or_else(|| by_name.to_owned(), str::to_ascii_uppercase);
+    readable.iter().copied().find(|name| *name == kind).ok_or_else(|| {
+        ConnectError::config(format!(
+            "{prefix}.location: a {kind} file cannot be read; convert \"{location}\" to {} and set \
+             {prefix}.type",
+            readable.join(" or ")
+        ))
+    })
+}
+
+/// The value of `option` in a JAAS entry: `Module required username="u" password="p";`.
+fn jaas_option(jaas: &str, option: &str) -> Option<String> {
+    let mut rest = jaas;
+    loop {
+        let (before, after) = rest.split_once('=')?;
+        let name = before.trim_end().rsplit([' ', '\t', '\n', ';']).next().unwrap_or_default();
+        let after = after.trim_start();
+        let (value, tail) = match after.strip_prefix('"') {
+            Some(quoted) => unquote(quoted)?,
+            None => {
+                let end = after.find([' ', ';', '\t', '\n']).unwrap_or(after.len());
+                let (value, tail) = after.split_at(end);
+                (value.to_owned(), tail)
+            }
+        };
+        if name == option {
+            return Some(value);
+        }
+        rest = tail;
+    }
+}
+
+/// The text up to the closing quote, unescaped, and what follows it.
+fn unquote(quoted: &str) -> Option<(String, &str)> {
+    let mut value = String::new();
+    let mut chars = quoted.chars();
+    loop {
+        match chars.next()? {
+            '"' => return Some((value, chars.as_str())),
+            '\\' => value.push(chars.next()?),
+            other => value.push(other),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn props(pairs: &[(&str, &str)]) -> Props {
+        pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+    }
+
+    fn translate(
+        kind: ClientKind,
+        worker: &[(&str, &str)],
+        connector: &[(&str, &str)],
+    ) -> Result<Translation, ConnectError> {
+        let (worker, connector) = (props(worker), props(connector));
+        ClientProps {
+            bootstrap_servers: "broker:9092",
+            worker: &worker,
+            connector: &connector,
+            client_id: "connector-producer-c-0",
+        }
+        .translate(kind)
+    }
+
+    #[test]
+    fn later_layers_win() {
+        let translation = translate(
+            ClientKind::Producer,
+            &[("producer.linger.ms", "5"), ("producer.acks", "1"), ("consumer.acks", "0")],
+            &[("producer.override.linger.ms", "50"), ("linger.ms", "9")],
+        )
+        .unwrap();
+        assert_eq!(translation.settings["linger.ms"], "50");
+        assert_eq!(translation.settings["acks"], "1");
+        assert_eq!(translation.settings["enable.idempotence"], "false");
+        assert_eq!(translation.settings["max.in.flight.requests.per.connection"], "1");
+        assert_eq!(translation.settings["bootstrap.servers"], "broker:9092");
+        assert!(translation.unknown.is_empty());
+    }
+
+    #[test]
+    fn unknown_properties_are_named() {
+        let translation = translate(
+            ClientKind::Consumer,
+            &[("consumer.interceptor.classes", "x"), ("sasl.login.class", "y")],
+            &[("consumer.override.max.poll.records", "7")],
+        )
+        .unwrap();
+        assert_eq!(translation.unknown, ["sasl.login.class", "interceptor.classes"]);
+        assert_eq!(translation.max_poll_records, Some(7));
+    }
+
+    #[test]
+    fn java_assignor_lists_become_one_protocol() {
+        for (java, expected) in [
+            ("range,cooperative-sticky", "cooperative-sticky"),
+            (
+                "org.apache.kafka.clients.consumer.RangeAssignor, \
+                 org.apache.kafka.clients.consumer.CooperativeStickyAssignor",
+                "cooperative-sticky",
+            ),
+            ("org.apache.kafka.clients.consumer.RoundRobinAssignor", "roundrobin"),
+        ] {
+            assert_eq!(assignors(java), expected, "{java}");
+        }
+    }
+
+    #[test]
+    fn credentials_come_out_of_a_jaas_entry() {
+        let jaas = "org.apache.kafka.common.security.scram.ScramLoginModule required \
+                    username=\"al=ice\" password=\"p\\\"w; d\";";
+        let translation = translate(
+            ClientKind::Producer,
+            &[
+                ("security.protocol", "SASL_SSL"),
+                ("sasl.mechanism", "SCRAM-SHA-512"),
+                ("sasl.jaas.config", jaas),
+                ("ssl.truststore.location", "/ca.pem"),
+                ("ssl.endpoint.identification.algorithm", ""),
+            ],
+            &[],
+        )
+        .unwrap();
+        let settings = translation.settings;
+        assert_eq!(settings["security.protocol"], "sasl_ssl");
+        assert_eq!(settings["sasl.username"], "al=ice");
+        assert_eq!(settings["sasl.password"], "p\"w; d");
+        assert_eq!(settings["ssl.ca.location"], "/ca.pem");
+        assert_eq!(settings["ssl.endpoint.identification.algorithm"], "none");
+    }
+
+    #[test]
+    fn a_store_that_cannot_be_read_is_a_configuration_error_with_a_remedy() {
+        let error = translate(
+            ClientKind::Consumer,
+            &[("consumer.ssl.truststore.location", "/trust.jks")],
+            &[],
+        )
+        .unwrap_err();
+        assert_eq!(error.kind(), crate::error::ErrorKind::Config);
+        assert!(error.to_string().contains("convert \"/trust.jks\" to PEM"), "{error}");
+    }
+
+    #[test]
+    fn every_default_is_known_to_librdkafka() {
+        for kind in [ClientKind::Producer, ClientKind::Consumer, ClientKind::Admin] {
+            let mut config = ClientConfig::new();
+            for (key, value) in defaults(kind) {
+                config.set(key, value);
+            }
+            config.create_native_config().unwrap();
+        }
+    }
+}
