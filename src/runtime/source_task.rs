@@ -1,0 +1,42 @@
+//! A source task: poll, transform, convert, produce, commit.
+
+use std::sync::Arc;
+
+use crate::config::Props;
+use crate::connector::SourceTask;
+use crate::converter::{Converter, HeaderConverter};
+use crate::error::ConnectError;
+use crate::metrics::TaskMetrics;
+use crate::runtime::chain::Chain;
+use crate::runtime::herder::TaskId;
+use crate::runtime::task::TaskControl;
+use crate::runtime::worker_config::WorkerConfig;
+use crate::store::{Lease, Store};
+
+/// Everything that a source task runs with.
+pub struct SourceTaskParts {
+    pub id: TaskId,
+    pub lease: Lease,
+    pub store: Store,
+    /// The connector's configuration.
+    pub config: Props,
+    pub worker: Arc<WorkerConfig>,
+    pub metrics: Arc<TaskMetrics>,
+    pub task: Box<dyn SourceTask>,
+    pub chain: Chain,
+    pub key_converter: Box<dyn Converter>,
+    pub value_converter: Box<dyn Converter>,
+    pub header_converter: Box<dyn HeaderConverter>,
+}
+
+/// Runs the task until it is cancelled; drains within the graceful stop's time.
+///
+/// # Errors
+/// Why the task failed.
+pub async fn run_source_task(
+    parts: SourceTaskParts,
+    control: TaskControl,
+) -> Result<(), ConnectError> {
+    drop((parts, control));
+    Err(ConnectError::fatal("source tasks cannot run yet"))
+}
