@@ -7,7 +7,7 @@ use crate::config::{ConfigDef, Props};
 use crate::connector::{
     Connector, ConnectorContext, SinkTask, SinkTaskContext, SourceTask, SourceTaskContext,
 };
-use crate::converter::{Converter, HeaderConverter, Role};
+use crate::converter::{Converter, HeaderConverter, Role, json};
 use crate::error::ConnectError;
 use crate::transform::{Predicate, Transformation};
 
@@ -146,7 +146,27 @@ impl Plugins {
     }
 }
 
+/// The version of Kafka Connect whose converters, transforms and predicates ours equal.
+const KAFKA_VERSION: &str = "3.9.0";
+
 /// One entry per plugin.
 fn builtin() -> Vec<Plugin> {
-    vec![]
+    let mut plugins = vec![];
+    plugins.extend(converters());
+    plugins
+}
+
+fn converters() -> Vec<Plugin> {
+    let converter = |class, config_def, construct| Plugin {
+        class,
+        aliases: &[],
+        version: KAFKA_VERSION,
+        config_def,
+        constructor: Constructor::Converter(construct),
+    };
+    vec![converter(
+        "org.apache.kafka.connect.json.JsonConverter",
+        json::config_def,
+        json::construct,
+    )]
 }

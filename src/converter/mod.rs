@@ -5,6 +5,8 @@
 //! works on trees. Both give the same bytes; a property test holds them to it. No I/O, except in
 //! [`Converter::prepare`].
 
+pub mod json;
+
 use std::sync::Arc;
 
 use async_trait::async_trait;

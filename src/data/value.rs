@@ -48,6 +48,27 @@ impl Value {
         matches!(self, Self::Null)
     }
 
+    /// The Java class that holds such a value in the original, for its error texts.
+    pub fn java_class(&self) -> &'static str {
+        match self {
+            Self::Null => "null",
+            Self::Int8(_) => "java.lang.Byte",
+            Self::Int16(_) => "java.lang.Short",
+            Self::Int32(_) => "java.lang.Integer",
+            Self::Int64(_) => "java.lang.Long",
+            Self::Float32(_) => "java.lang.Float",
+            Self::Float64(_) => "java.lang.Double",
+            Self::Boolean(_) => "java.lang.Boolean",
+            Self::String(_) => "java.lang.String",
+            Self::Bytes(_) => "[B",
+            Self::Array(_) => "java.util.ArrayList",
+            Self::Map(_) => "java.util.HashMap",
+            Self::Struct(_) => "org.apache.kafka.connect.data.Struct",
+            Self::Decimal(_) => "java.math.BigDecimal",
+            Self::Date(_) | Self::Time(_) | Self::Timestamp(_) => "java.util.Date",
+        }
+    }
+
     /// The text of a string.
     pub fn as_str(&self) -> Option<&str> {
         match self {
