@@ -5,6 +5,7 @@
 
 mod def;
 mod parsed;
+mod properties;
 mod resolve;
 mod secret;
 mod sink_defaults;
@@ -15,6 +16,7 @@ pub use def::{
     Submitted, Width,
 };
 pub use parsed::Parsed;
+pub use properties::parse_properties;
 pub use resolve::HostMap;
 pub use secret::Secret;
 pub use sink_defaults::SinkDefaults;

@@ -1,14 +1,23 @@
-//! The worker's settings.
+//! The worker's settings, from a properties file and from the environment as the original's images
+//! take it (`cp-kafka-connect`, `debezium/connect`), and our own.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::config::{HostMap, Props, Secret, SinkDefaults};
+use crate::config::{
+    ConfigDef, ConfigKey, ConfigType, HostMap, Parsed, Props, Secret, SinkDefaults, Validator,
+    with_prefix,
+};
 use crate::error::ConnectError;
 
+/// Source offsets are stored at least this often, whatever `offset.flush.interval.ms` says: what is
+/// repeated after a crash stays below this much.
+const OFFSET_FLUSH_INTERVAL_MS_MAX: i64 = 500;
+
 /// The settings of a worker, everything parsed.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct WorkerConfig {
     /// `bootstrap.servers`
     pub bootstrap_servers: String,
@@ -26,9 +35,9 @@ pub struct WorkerConfig {
     pub offset_flush_timeout: Duration,
     /// `task.shutdown.graceful.timeout.ms`
     pub task_shutdown_graceful_timeout: Duration,
-    /// `task.restart.backoff.initial.ms`, `task.restart.backoff.max.ms`, `task.restart.max.attempts`
+    /// `task.restart.*`
     pub task_restart: TaskRestart,
-    /// Where the REST API listens: the first of `listeners`.
+    /// Where the REST API listens: the first of `listeners`. An empty host is every interface.
     pub listen_host: String,
     pub listen_port: u16,
     /// `rest.advertised.host.name` and `rest.advertised.port`, where set.
@@ -55,6 +64,17 @@ pub struct WorkerConfig {
     pub settings: Props,
 }
 
+// Settings hold passwords under many names.
+impl fmt::Debug for WorkerConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WorkerConfig")
+            .field("bootstrap_servers", &self.bootstrap_servers)
+            .field("group_id", &self.group_id)
+            .field("settings", &self.settings.keys())
+            .finish_non_exhaustive()
+    }
+}
+
 /// A converter class with its own settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConverterConfig {
@@ -65,9 +85,11 @@ pub struct ConverterConfig {
 /// How tasks that failed for an outside reason are restarted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TaskRestart {
+    /// `task.restart.backoff.initial.ms`
     pub backoff_initial: Duration,
+    /// `task.restart.backoff.max.ms`
     pub backoff_max: Duration,
-    /// `None`: without limit.
+    /// `task.restart.max.attempts`; `None`: without limit.
     pub max_attempts: Option<u32>,
 }
 
@@ -78,16 +100,355 @@ impl WorkerConfig {
     /// # Errors
     /// Every setting that is missing or cannot be read, each with the remedy.
     pub fn from_sources(
-        _file: Option<&Props>,
-        _env: &BTreeMap<String, String>,
+        file: Option<&Props>,
+        env: &BTreeMap<String, String>,
     ) -> Result<Self, ConnectError> {
-        Err(ConnectError::config("state.database.url is missing"))
+        let settings = effective_settings(file, env);
+        let parsed = definition().parse(&settings)?;
+        let (listen_host, listen_port) = listener(&parsed, &settings)?;
+        let hosts = HostMap::parse(&parsed.string("network.resolve")).map_err(|error| {
+            ConnectError::config(format!("the setting network.resolve is wrong: {error}"))
+        })?;
+        Ok(Self {
+            bootstrap_servers: parsed.list("bootstrap.servers").join(","),
+            group_id: parsed.string("group.id"),
+            key_converter: converter(&parsed, &settings, "key.converter"),
+            value_converter: converter(&parsed, &settings, "value.converter"),
+            header_converter: converter(&parsed, &settings, "header.converter"),
+            offset_flush_interval: millis(
+                parsed.integer("offset.flush.interval.ms").min(OFFSET_FLUSH_INTERVAL_MS_MAX),
+            ),
+            offset_flush_timeout: millis(parsed.integer("offset.flush.timeout.ms")),
+            task_shutdown_graceful_timeout: millis(
+                parsed.integer("task.shutdown.graceful.timeout.ms"),
+            ),
+            task_restart: TaskRestart {
+                backoff_initial: millis(parsed.integer("task.restart.backoff.initial.ms")),
+                backoff_max: millis(parsed.integer("task.restart.backoff.max.ms")),
+                max_attempts: u32::try_from(parsed.integer("task.restart.max.attempts")).ok(),
+            },
+            listen_host,
+            listen_port,
+            advertised_host: parsed.optional_string("rest.advertised.host.name"),
+            advertised_port: port(&parsed, "rest.advertised.port"),
+            topic_creation_enable: parsed.boolean("topic.creation.enable"),
+            topic_tracking_enable: parsed.boolean("topic.tracking.enable"),
+            topic_tracking_allow_reset: parsed.boolean("topic.tracking.allow.reset"),
+            database_url: database_url(&parsed, env)?,
+            database_max_connections: u32::try_from(
+                parsed.integer("state.database.max.connections"),
+            )
+            .unwrap_or(u32::MAX),
+            hosts: Arc::new(hosts),
+            sink_defaults: Arc::new(sink_defaults(&parsed, env)),
+            connectors_dir: parsed.optional_string("connectors.dir"),
+            settings,
+        })
+    }
+}
+
+/// The worker's keys: those of the original that have an effect here, and ours.
+pub fn definition() -> ConfigDef {
+    let text = |name, default, doc| ConfigKey::new(name, ConfigType::String, doc).default(default);
+    let optional = |name, doc| ConfigKey::new(name, ConfigType::String, doc);
+    let number = |name, default, doc| {
+        ConfigKey::new(name, ConfigType::Long, doc).default(default).check(Validator::AtLeast(0))
+    };
+    let flag = |name, default, doc| ConfigKey::new(name, ConfigType::Boolean, doc).default(default);
+    const JSON: &str = "org.apache.kafka.connect.json.JsonConverter";
+    const SIMPLE: &str = "org.apache.kafka.connect.storage.SimpleHeaderConverter";
+    const PORTS: Validator = Validator::Between(1, 65_535);
+    ConfigDef::new(vec![
+        ConfigKey::new("bootstrap.servers", ConfigType::List, "The Kafka cluster, host:port,...")
+            .default("localhost:9092")
+            .high(),
+        text("group.id", "ferroconnect", "The name that workers of one cluster share").high(),
+        text("key.converter", JSON, "The converter of keys for connectors that set none"),
+        text("value.converter", JSON, "The converter of values for connectors that set none"),
+        text("header.converter", SIMPLE, "The converter of headers for connectors that set none"),
+        number("offset.flush.interval.ms", "60000", "How often offsets are stored, 500 at most"),
+        number("offset.flush.timeout.ms", "5000", "How long storing offsets may take"),
+        number("task.shutdown.graceful.timeout.ms", "5000", "How long a task may take to stop"),
+        number("task.restart.backoff.initial.ms", "1000", "Before the first restart of a task"),
+        number("task.restart.backoff.max.ms", "300000", "Between restarts of a task, at most"),
+        ConfigKey::new(
+            "task.restart.max.attempts",
+            ConfigType::Int,
+            "How often a task that failed for an outside reason is restarted; -1 without limit",
+        )
+        .default("-1")
+        .check(Validator::AtLeast(-1)),
+        ConfigKey::new("listeners", ConfigType::List, "Where the REST API listens"),
+        optional("rest.host.name", "The older form of listeners: the host"),
+        ConfigKey::new("rest.port", ConfigType::Int, "The older form of listeners: the port")
+            .default("8083")
+            .check(PORTS),
+        optional("rest.advertised.host.name", "The host in worker_id"),
+        ConfigKey::new("rest.advertised.port", ConfigType::Int, "The port in worker_id"),
+        flag("topic.creation.enable", "true", "Whether connectors may say how topics are made"),
+        flag("topic.tracking.enable", "true", "Whether the topics of a connector are kept"),
+        flag("topic.tracking.allow.reset", "true", "Whether they may be forgotten on demand"),
+        ConfigKey::new(
+            "state.database.url",
+            ConfigType::Password,
+            "The PostgreSQL database that keeps connectors, offsets and statuses",
+        )
+        .high(),
+        number("state.database.max.connections", "8", "Connections to it, at most")
+            .check(Validator::Between(1, 1000)),
+        optional("network.resolve", "host[:port]=address[:port],... as curl's --connect-to"),
+        ConfigKey::new(
+            "s3.rotate.idle.interval.ms",
+            ConfigType::Long,
+            "The default of the S3 sink's rotate.idle.interval.ms",
+        ),
+        optional("connectors.dir", "Connector files to be created at start if absent"),
+    ])
+}
+
+/// What is set, by whom ever; later sources replace earlier ones.
+fn effective_settings(file: Option<&Props>, env: &BTreeMap<String, String>) -> Props {
+    let mut settings = file.cloned().unwrap_or_default();
+    for (variable, setting) in DEBEZIUM_VARIABLES {
+        if let Some(value) = env.get(*variable).filter(|value| !value.is_empty()) {
+            settings.insert((*setting).to_owned(), value.clone());
+        }
+    }
+    for prefix in ["CONNECT_", "FERROCONNECT_"] {
+        for (variable, value) in env {
+            let Some(name) = variable.strip_prefix(prefix) else { continue };
+            let foreign = FOREIGN_VARIABLES.iter().any(|foreign| name.starts_with(foreign));
+            if !foreign {
+                settings.insert(setting_name(name), value.clone());
+            }
+        }
+    }
+    for (short, setting) in [("database.url", "state.database.url"), ("resolve", "network.resolve")]
+    {
+        if let Some(value) = settings.remove(short) {
+            settings.insert(setting.to_owned(), value);
+        }
+    }
+    settings
+}
+
+/// What `debezium/connect` takes without the prefix `CONNECT_`.
+const DEBEZIUM_VARIABLES: &[(&str, &str)] = &[
+    ("BOOTSTRAP_SERVERS", "bootstrap.servers"),
+    ("GROUP_ID", "group.id"),
+    ("CONFIG_STORAGE_TOPIC", "config.storage.topic"),
+    ("OFFSET_STORAGE_TOPIC", "offset.storage.topic"),
+    ("STATUS_STORAGE_TOPIC", "status.storage.topic"),
+    ("KEY_CONVERTER", "key.converter"),
+    ("VALUE_CONVERTER", "value.converter"),
+    ("OFFSET_FLUSH_INTERVAL_MS", "offset.flush.interval.ms"),
+    ("OFFSET_FLUSH_TIMEOUT_MS", "offset.flush.timeout.ms"),
+    ("TASK_SHUTDOWN_GRACEFUL_TIMEOUT_MS", "task.shutdown.graceful.timeout.ms"),
+    ("SHUTDOWN_TIMEOUT", "task.shutdown.graceful.timeout.ms"),
+    ("REST_HOST_NAME", "rest.host.name"),
+    ("REST_PORT", "rest.port"),
+    ("ADVERTISED_HOST_NAME", "rest.advertised.host.name"),
+    ("ADVERTISED_PORT", "rest.advertised.port"),
+];
+
+/// Variables with our prefixes that are no settings: the images' logging and Java options, and what
+/// the tests are addressed by.
+const FOREIGN_VARIABLES: &[&str] = &["LOG4J_", "JVM_", "CUB_", "TEST_", "DEV_", "CACHE"];
+
+/// `A_B` is `a.b`, `A__B` is `a_b`, `A___B` is `a-b`, as in the images.
+fn setting_name(variable: &str) -> String {
+    let lower = variable.to_lowercase();
+    lower.replace("___", "-").replace("__", "\u{0}").replace('_', ".").replace('\u{0}', "_")
+}
+
+fn millis(number: i64) -> Duration {
+    Duration::from_millis(u64::try_from(number).unwrap_or(0))
+}
+
+fn port(parsed: &Parsed, key: &str) -> Option<u16> {
+    parsed.optional_integer(key).and_then(|port| u16::try_from(port).ok()).filter(|port| *port > 0)
+}
+
+fn converter(parsed: &Parsed, settings: &Props, key: &str) -> ConverterConfig {
+    ConverterConfig { class: parsed.string(key), props: with_prefix(settings, &format!("{key}.")) }
+}
+
+/// The host and port of the first `http` listener.
+fn listener(parsed: &Parsed, settings: &Props) -> Result<(String, u16), ConnectError> {
+    let listeners = parsed.list("listeners");
+    if listeners.is_empty() || settings.get("listeners").is_some_and(|text| text.trim().is_empty())
+    {
+        let port = port(parsed, "rest.port").unwrap_or(8083);
+        return Ok((parsed.string("rest.host.name"), port));
+    }
+    let parse = |listener: &String| {
+        let (scheme, address) = listener.split_once("://")?;
+        let (host, port) = address.trim_end_matches('/').rsplit_once(':')?;
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        scheme.eq_ignore_ascii_case("http").then_some((host.to_owned(), port.parse().ok()?))
+    };
+    listeners.iter().find_map(parse).ok_or_else(|| {
+        ConnectError::config(format!(
+            "the setting listeners is wrong: \"{}\" has no http listener; write \
+             http://HOST:PORT, or http://:8083 for every interface",
+            listeners.join(",")
+        ))
+    })
+}
+
+fn database_url(parsed: &Parsed, env: &BTreeMap<String, String>) -> Result<Secret, ConnectError> {
+    let set = parsed.optional_secret("state.database.url");
+    set.or_else(|| env.get("DATABASE_URL").map(Secret::new))
+        .filter(|url| !url.expose().trim().is_empty())
+        .ok_or_else(|| {
+            ConnectError::config(
+                "the setting state.database.url is missing: the worker keeps its state in \
+                 PostgreSQL; set FERROCONNECT_DATABASE_URL to \
+                 postgres://USER:PASSWORD@HOST:PORT/DATABASE",
+            )
+        })
+}
+
+/// The worker's own S3 settings, by the variables of the AWS SDKs.
+fn sink_defaults(parsed: &Parsed, env: &BTreeMap<String, String>) -> SinkDefaults {
+    let first = |names: &[&str]| {
+        let mut values = names.iter().filter_map(|name| env.get(*name));
+        values.find(|value| !value.is_empty()).cloned()
+    };
+    SinkDefaults {
+        endpoint_url: first(&["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"]),
+        region: first(&["AWS_REGION", "AWS_DEFAULT_REGION"]),
+        access_key_id: first(&["AWS_ACCESS_KEY_ID"]),
+        secret_access_key: first(&["AWS_SECRET_ACCESS_KEY"]).map(Secret::new),
+        session_token: first(&["AWS_SESSION_TOKEN"]).map(Secret::new),
+        rotate_idle_interval_ms: parsed.optional_integer("s3.rotate.idle.interval.ms"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::parse_properties;
+
+    fn env(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+        pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
     }
 
-    /// host:port that statuses show as `worker_id`.
-    pub fn worker_id(&self) -> String {
-        let host = self.advertised_host.as_deref().unwrap_or(&self.listen_host);
-        let port = self.advertised_port.unwrap_or(self.listen_port);
-        format!("{host}:{port}")
+    fn with_database(pairs: &[(&str, &str)]) -> Result<WorkerConfig, ConnectError> {
+        let mut env = env(pairs);
+        env.insert("DATABASE_URL".to_owned(), "postgres://h/d".to_owned());
+        WorkerConfig::from_sources(None, &env)
+    }
+
+    #[test]
+    fn nothing_but_the_database_is_required() {
+        let error = WorkerConfig::from_sources(None, &env(&[])).unwrap_err().to_string();
+        assert!(
+            error.contains("state.database.url") && error.contains("FERROCONNECT_DATABASE_URL")
+        );
+
+        let config = with_database(&[]).unwrap();
+        assert_eq!(config.bootstrap_servers, "localhost:9092");
+        assert_eq!(config.value_converter.class, "org.apache.kafka.connect.json.JsonConverter");
+        assert!(config.value_converter.props.is_empty());
+        assert_eq!((config.listen_host.as_str(), config.listen_port), ("", 8083));
+        assert_eq!(config.offset_flush_interval, Duration::from_millis(500));
+        assert_eq!(config.task_restart.max_attempts, None);
+        assert_eq!(config.task_shutdown_graceful_timeout, Duration::from_secs(5));
+    }
+
+    #[test]
+    fn later_sources_win() {
+        let file = parse_properties(
+            "bootstrap.servers=file:1\ngroup.id=file\nvalue.converter.schemas.enable=false\n\
+             state.database.url=postgres://file/d",
+        )
+        .unwrap();
+        let check = |pairs: &[(&str, &str)], bootstrap: &str, url: &str| {
+            let config = WorkerConfig::from_sources(Some(&file), &env(pairs)).unwrap();
+            assert_eq!(config.bootstrap_servers, bootstrap, "{pairs:?}");
+            assert_eq!(config.database_url.expose(), url, "{pairs:?}");
+            assert_eq!(config.value_converter.props["schemas.enable"], "false");
+        };
+        check(&[("DATABASE_URL", "postgres://generic/d")], "file:1", "postgres://file/d");
+        check(&[("BOOTSTRAP_SERVERS", "debezium:1")], "debezium:1", "postgres://file/d");
+        check(
+            &[("BOOTSTRAP_SERVERS", "debezium:1"), ("CONNECT_BOOTSTRAP_SERVERS", "cp:1")],
+            "cp:1",
+            "postgres://file/d",
+        );
+        check(
+            &[
+                ("CONNECT_BOOTSTRAP_SERVERS", "cp:1"),
+                ("FERROCONNECT_BOOTSTRAP_SERVERS", "ours:1"),
+                ("FERROCONNECT_DATABASE_URL", "postgres://ours/d"),
+            ],
+            "ours:1",
+            "postgres://ours/d",
+        );
+    }
+
+    #[test]
+    fn variables_become_settings_as_in_the_images() {
+        let config = with_database(&[
+            ("CONNECT_KEY_CONVERTER_SCHEMAS_ENABLE", "false"),
+            ("CONNECT_PRODUCER_SASL_JAAS_CONFIG", "x"),
+            ("CONNECT_A__B___C", "1"),
+            ("CONNECT_LOG4J_ROOT_LOGLEVEL", "WARN"),
+            ("CONNECT_REST_ADVERTISED_HOST_NAME", "connect"),
+            ("FERROCONNECT_RESOLVE", "postgres=127.0.0.1"),
+            ("FERROCONNECT_TASK_RESTART_MAX_ATTEMPTS", "3"),
+            ("AWS_REGION", ""),
+            ("AWS_DEFAULT_REGION", "eu-west-1"),
+        ])
+        .unwrap();
+        assert_eq!(config.key_converter.props["schemas.enable"], "false");
+        assert_eq!(config.settings["producer.sasl.jaas.config"], "x");
+        assert_eq!(config.settings["a_b-c"], "1");
+        assert!(!config.settings.keys().any(|key| key.starts_with("log4j")));
+        assert_eq!(config.advertised_host.as_deref(), Some("connect"));
+        assert_eq!(config.hosts.resolve("postgres", 5432).0, "127.0.0.1");
+        assert_eq!(config.task_restart.max_attempts, Some(3));
+        assert_eq!(config.sink_defaults.region.as_deref(), Some("eu-west-1"));
+        assert!(!format!("{config:?}").contains("jaas.config\": \"x"));
+    }
+
+    #[test]
+    fn listeners_are_read_in_each_form() {
+        for (name, pairs, expected) in [
+            ("host and port", &[("CONNECT_LISTENERS", "http://h:1")][..], Some(("h", 1))),
+            ("every interface", &[("CONNECT_LISTENERS", "HTTP://:2")], Some(("", 2))),
+            (
+                "first http",
+                &[("CONNECT_LISTENERS", "https://h:1, http://[::1]:3")],
+                Some(("::1", 3)),
+            ),
+            ("older form", &[("REST_PORT", "4"), ("REST_HOST_NAME", "h")], Some(("h", 4))),
+            ("only https", &[("CONNECT_LISTENERS", "https://h:1")], None),
+            ("no port", &[("CONNECT_LISTENERS", "http://h")], None),
+        ] {
+            let found = with_database(pairs);
+            match (found, expected) {
+                (Ok(config), Some((host, port))) => {
+                    assert_eq!((config.listen_host.as_str(), config.listen_port), (host, port));
+                }
+                (Err(error), None) => assert!(error.to_string().contains("listeners"), "{name}"),
+                (found, _) => panic!("{name}: {found:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn every_wrong_setting_is_named() {
+        let error = with_database(&[
+            ("OFFSET_FLUSH_INTERVAL_MS", "soon"),
+            ("CONNECT_TOPIC_CREATION_ENABLE", "maybe"),
+        ])
+        .unwrap_err()
+        .to_string();
+        assert!(error.contains("offset.flush.interval.ms"), "{error}");
+        assert!(error.contains("topic.creation.enable"), "{error}");
+        let error = with_database(&[("FERROCONNECT_RESOLVE", "x")]).unwrap_err().to_string();
+        assert!(error.contains("network.resolve"), "{error}");
     }
 }
