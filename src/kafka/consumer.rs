@@ -10,13 +10,12 @@ use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Headers as _, Message as _, Timestamp};
-use tokio::sync::{mpsc, oneshot};
-
-use bytes::Bytes;
+use tokio::sync::{Mutex, mpsc};
 
 use super::client_config::{ClientKind, ClientProps};
 use super::context;
@@ -106,6 +105,7 @@ pub struct Consumer {
     shared: Arc<Shared>,
     events: mpsc::Receiver<ConsumerEvent>,
     thread: Option<JoinHandle<()>>,
+    committing: Arc<Mutex<()>>,
     group: String,
 }
 
@@ -148,7 +148,8 @@ impl Consumer {
                 ConnectError::retriable("cannot start a thread for a Kafka consumer").because(error)
             })?;
         let group = group.to_owned();
-        Ok(Self { inner: Some(inner), shared, events, thread: Some(thread), group })
+        let committing = Arc::default();
+        Ok(Self { inner: Some(inner), shared, events, thread: Some(thread), committing, group })
     }
 
     /// The next event. Cancel-safe.
@@ -195,22 +196,28 @@ impl Consumer {
         if offsets.is_empty() {
             return Ok(());
         }
-        let doing = || format!("cannot commit offsets of consumer group \"{}\"", self.group);
+        let doing = format!("cannot commit offsets of consumer group \"{}\"", self.group);
         let list = partition_list(offsets.iter().map(|(partition, next)| (partition, Some(*next))));
-        let (sender, receiver) = oneshot::channel();
-        self.shared.commits().push_back(sender);
-        if let Err(error) = self.native().commit(&list, CommitMode::Async) {
-            self.shared.commits().pop_back();
-            return Err(context::call_failure(&doing(), error));
-        }
-        match tokio::time::timeout(COMMIT_DEADLINE, receiver).await {
-            Ok(Ok(Ok(()))) => Ok(()),
-            Ok(Ok(Err(error))) => Err(context::call_failure(&doing(), error)),
-            Ok(Err(_)) => Err(ConnectError::retriable(doing()).because("the consumer was closed")),
+        let native = self.inner.clone().expect("the consumer lives until it is closed");
+        // rdkafka does not deliver the results of asynchronous commits, so this blocks a thread, and
+        // only one: a commit that takes too long is waited for before the next one starts.
+        let committing = self.committing.clone();
+        let commit = async {
+            let turn = committing.lock_owned().await;
+            tokio::task::spawn_blocking(move || {
+                let result = native.commit(&list, CommitMode::Sync);
+                drop(turn);
+                result
+            })
+            .await
+        };
+        match tokio::time::timeout(COMMIT_DEADLINE, commit).await {
+            Ok(Ok(result)) => result.map_err(|error| context::call_failure(&doing, error)),
+            Ok(Err(error)) => Err(ConnectError::retriable(doing).because(error)),
             Err(_) => {
                 let reason =
                     self.trouble().unwrap_or_else(|| "the coordinator does not answer".to_owned());
-                Err(ConnectError::retriable(doing()).because(reason))
+                Err(ConnectError::retriable(doing).because(reason))
             }
         }
     }

@@ -15,7 +15,6 @@ use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::statistics::Statistics;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use rdkafka::types::RDKafkaRespErr;
-use tokio::sync::oneshot;
 
 use super::consumer::ConsumerEvent;
 use super::context::{self, Trouble};
@@ -24,8 +23,6 @@ use crate::error::ConnectError;
 
 /// rdkafka's consumer with our context.
 pub(super) type Native = BaseConsumer<Context>;
-
-type Commits = VecDeque<oneshot::Sender<KafkaResult<()>>>;
 
 /// What the task, the polling thread and the callbacks share.
 #[derive(Debug, Default)]
@@ -40,8 +37,6 @@ pub(super) struct Shared {
     raised: Mutex<VecDeque<ConsumerEvent>>,
     /// The rebalance that librdkafka waits for; there is never a second one before the answer.
     unanswered: Mutex<Option<Unanswered>>,
-    /// Who waits for the results of commits, in the order of the commits.
-    commits: Mutex<Commits>,
 }
 
 #[derive(Debug, Clone)]
@@ -57,10 +52,6 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Shared {
     pub(super) fn stopping(&self) -> bool {
         self.stop.load(Ordering::Acquire)
-    }
-
-    pub(super) fn commits(&self) -> MutexGuard<'_, Commits> {
-        lock(&self.commits)
     }
 
     pub(super) fn queue(&self, event: ConsumerEvent) {
@@ -224,12 +215,5 @@ impl ConsumerContext for Context {
         } else {
             self.0.raise(Unanswered::Revoke(partitions), consumer.assignment_lost());
         }
-    }
-
-    fn commit_callback(&self, result: KafkaResult<()>, offsets: &TopicPartitionList) {
-        let result =
-            result.and_then(|()| offsets.elements().iter().try_for_each(|each| each.error()));
-        // Nobody may be left to tell.
-        let _ = self.0.commits().pop_front().map(|waiting| waiting.send(result));
     }
 }

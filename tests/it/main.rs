@@ -1,5 +1,7 @@
 //! The one integration binary. `make test` starts the real servers that it speaks to.
 
+/// Producer, consumer and admin against the real broker.
+mod kafka;
 /// What the tests share.
 mod support;
 /// The house rules: imports, file lengths.
