@@ -1,5 +1,7 @@
 //! The one integration binary. `make test` starts the real servers that it speaks to.
 
+/// What cannot be started here, read: docker-compose.yml and the example files.
+mod compose;
 /// Producer, consumer and admin against the real broker.
 mod kafka;
 /// What the tests share.
