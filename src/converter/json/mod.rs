@@ -8,6 +8,7 @@
 //! | `write`, `read` | the general path: trees |
 //! | `encoder`, `decoder` | the planned path: cells |
 
+mod decoder;
 mod encoder;
 mod form;
 mod lexer;
@@ -19,10 +20,11 @@ mod write;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use self::decoder::Writers;
 use self::lexer::{Lexer, Malformed, Node, Text};
 use super::{Converter, Presence, Role, RowEncoder};
 use crate::config::{ConfigDef, ConfigKey, ConfigType, Props, Validator};
-use crate::data::{PlannedValue, Schema, SchemaAndValue};
+use crate::data::{PlannedValue, RecordBatch, RowPlan, Schema, SchemaAndValue};
 use crate::error::{ConnectError, DataError};
 
 const NOT_AN_ENVELOPE: &str = "JsonConverter with schemas.enable requires \"schema\" and \"payload\" fields and may not \
@@ -109,6 +111,7 @@ pub struct JsonConverter {
     rendered: HashMap<usize, (Arc<Schema>, Arc<[u8]>)>,
     /// Parsed schemas by their text.
     parsed: HashMap<Box<[u8]>, Arc<Schema>>,
+    writers: Writers,
 }
 
 impl JsonConverter {
@@ -133,6 +136,7 @@ impl JsonConverter {
             content: content.map(|content| schema_content(&content, options)).transpose()?,
             rendered: HashMap::new(),
             parsed: HashMap::new(),
+            writers: Writers::default(),
         })
     }
 
@@ -167,6 +171,30 @@ impl JsonConverter {
         }
         self.parsed.insert(text.into(), schema.clone());
         Ok(Some(schema))
+    }
+}
+
+impl JsonConverter {
+    /// Where the payload of the message at `off..end` of `wire` starts, and its writer known;
+    /// `None` when this is for the general path.
+    fn payload(&mut self, topic: &str, wire: &[u8], off: usize, end: usize) -> Option<usize> {
+        if let Some(payload) = self.writers.find(topic, wire, off, end) {
+            return Some(payload);
+        }
+        let mut lexer = Lexer::new(wire.get(..end)?, off);
+        let is_key = |key: Text<'_>, name| matches!(key, Text::Plain { text, .. } if text == name);
+        if !lexer.accept(b'{') || !is_key(lexer.key().ok()?, "schema") {
+            return None;
+        }
+        let (start, schema_end) = lexer.skip().ok()?;
+        if !lexer.accept(b',') || !is_key(lexer.key().ok()?, "payload") {
+            return None;
+        }
+        let schema = self.schema_of(wire.get(start..schema_end)?).ok()??;
+        let payload = lexer.position();
+        let prefix = wire.get(off..payload)?;
+        self.writers.add(topic, prefix, &schema, self.cache_size, self.options);
+        Some(payload)
     }
 }
 
@@ -222,6 +250,28 @@ impl Converter for JsonConverter {
         let schema = self.schema_of(schema_text)?;
         let value = read::convert(schema.as_ref(), &payload, self.options)?;
         Ok(SchemaAndValue { schema, value })
+    }
+
+    fn decode_cells(
+        &mut self,
+        topic: &str,
+        off: usize,
+        len: usize,
+        batch: &mut RecordBatch,
+    ) -> Result<Option<Arc<RowPlan>>, DataError> {
+        if !self.schemas_enable || self.content.is_some() {
+            return Ok(None);
+        }
+        let end = off + len;
+        let Some(payload) = self.payload(topic, &batch.wire, off, end) else { return Ok(None) };
+        let (cells, scratch, trees) = (batch.cells.len(), batch.scratch.len(), batch.trees.len());
+        let plan = self.writers.decode(payload, end, batch, self.options);
+        if plan.is_none() {
+            batch.cells.truncate(cells);
+            batch.scratch.truncate(scratch);
+            batch.trees.truncate(trees);
+        }
+        Ok(plan)
     }
 }
 
@@ -288,5 +338,7 @@ fn malformed(error: Malformed) -> DataError {
     ))
 }
 
+#[cfg(test)]
+mod planned_tests;
 #[cfg(test)]
 mod tests;
