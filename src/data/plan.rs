@@ -35,8 +35,9 @@ pub struct PlannedValue {
 pub enum Node {
     /// The same for every row.
     Const(Value),
-    /// The row's cell `index`; `unchanged` stands for [`super::Cell::Unchanged`].
-    Cell { index: usize, unchanged: Value },
+    /// The row's cell `index`. `unchanged` stands for [`super::Cell::Unchanged`], `null` for
+    /// [`super::Cell::Null`]: null itself, until a transform puts a default in its place.
+    Cell { index: usize, unchanged: Value, null: Value },
     /// A struct with one node per field. Where `presence` names a cell, the struct is null when that
     /// cell is null.
     Struct { presence: Option<usize>, fields: Vec<Node> },
@@ -57,6 +58,11 @@ impl PlannedValue {
 }
 
 impl Node {
+    /// The row's cell `index`, taken as it is.
+    pub fn cell(index: usize) -> Self {
+        Self::Cell { index, unchanged: Value::Null, null: Value::Null }
+    }
+
     fn materialize(
         &self,
         schema: Option<&Arc<Schema>>,
@@ -64,7 +70,8 @@ impl Node {
     ) -> Result<Value, DataError> {
         match self {
             Self::Const(value) => Ok(value.clone()),
-            Self::Cell { index, unchanged } => row.value(*index, schema, unchanged),
+            Self::Cell { index, null, .. } if row.is_null(*index) => Ok(null.clone()),
+            Self::Cell { index, unchanged, .. } => row.value(*index, schema, unchanged),
             Self::Struct { presence, fields } => {
                 let schema = schema.ok_or_else(|| DataError::new("a struct without a schema"))?;
                 if presence.is_some_and(|index| row.is_null(index)) {

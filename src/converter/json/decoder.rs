@@ -152,7 +152,7 @@ fn shape(
             null,
             lenient: root || schema.is_optional(),
         };
-        return (Shape::Leaf(leaf), Node::Cell { index: cell, unchanged: Value::Null });
+        return (Shape::Leaf(leaf), Node::cell(cell));
     }
     let presence = schema.is_optional().then(next_cell);
     let (mut fields, mut nodes) = (Vec::new(), Vec::new());

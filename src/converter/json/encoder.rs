@@ -178,7 +178,7 @@ impl Compiler {
     fn node(&mut self, schema: &Arc<Schema>, node: &Node) -> Result<(), DataError> {
         match node {
             Node::Const(value) => push_value(&mut self.text, Some(schema), value, self.options),
-            Node::Cell { index, unchanged } => self.cell(schema, *index, unchanged),
+            Node::Cell { index, unchanged, null } => self.cell(schema, *index, unchanged, null),
             Node::Struct { presence: None, fields } => self.fields(schema, fields),
             Node::Struct { presence: Some(index), fields } => {
                 let at = self.steps.len();
@@ -222,12 +222,13 @@ impl Compiler {
         schema: &Arc<Schema>,
         index: usize,
         unchanged: &Value,
+        null: &Value,
     ) -> Result<(), DataError> {
         let form = Form::of(schema, self.options)
             .ok_or_else(|| DataError::new("a logical type over another type"))?;
         let at = self.steps.len();
         self.end_literal(Action::Nothing);
-        let null = self.aside(|out, options| push_null(out, schema, options));
+        let null = self.aside(|out, options| push_value(out, Some(schema), null, options));
         let unchanged =
             self.aside(|out, options| push_value(out, Some(schema), unchanged, options));
         let action = CellAction { index, form, null, unchanged, schema: schema.clone() };

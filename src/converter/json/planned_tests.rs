@@ -169,10 +169,15 @@ impl Layout {
         match (self.roll() % 6, value) {
             (1, value) => PlanNode::Const(value.clone()),
             (2, value) => {
-                PlanNode::Cell { index: self.push(Cell::Unchanged), unchanged: value.clone() }
+                let index = self.push(Cell::Unchanged);
+                PlanNode::Cell { index, unchanged: value.clone(), null: Value::Null }
+            }
+            (3, value) => {
+                let index = self.push(Cell::Null);
+                PlanNode::Cell { index, unchanged: Value::Null, null: value.clone() }
             }
             (_, Value::Struct(value)) => {
-                let present = self.roll() % 2 == 0;
+                let present = self.roll() < 128;
                 let presence = present.then(|| self.push(Cell::I64(1)));
                 let fields = schema.fields().iter().zip(value.values());
                 let fields = fields.map(|(field, value)| self.node(&field.schema, value));
@@ -180,13 +185,12 @@ impl Layout {
             }
             (_, Value::Null) if schema.ty() == Type::Struct => {
                 let presence = Some(self.push(Cell::Null));
-                let null =
-                    |_| PlanNode::Cell { index: self.push(Cell::Null), unchanged: Value::Null };
+                let null = |_| PlanNode::cell(self.push(Cell::Null));
                 PlanNode::Struct { presence, fields: schema.fields().iter().map(null).collect() }
             }
             (roll, value) => {
-                let cell = self.cell(value, roll == 3);
-                PlanNode::Cell { index: self.push(cell), unchanged: Value::Null }
+                let cell = self.cell(value, roll == 4);
+                PlanNode::cell(self.push(cell))
             }
         }
     }
