@@ -1,1 +1,104 @@
-//! The Kafka Connect REST API. It asks the herder and never touches the store or Kafka.
+//! The REST API: Kafka Connect's, so that no client can tell.
+//!
+//! One file per resource of the URL tree; each handler is thin: it reads the request, asks the
+//! [`Herder`] and shows the answer. What is common to all requests is decided before: trailing
+//! slashes and `//` in [`conventions`], methods and types in [`negotiate`]. Only [`error`] knows
+//! status codes of errors. Shapes, texts and odd corners are the original's of 3.9.
+
+mod connectors;
+mod conventions;
+mod entity;
+mod error;
+mod extract;
+mod json;
+mod metrics;
+mod negotiate;
+mod offsets;
+mod openapi;
+mod plugins;
+mod reply;
+mod root;
+mod tasks;
+mod topics;
+
+use std::io;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Bytes;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+pub use openapi::document;
+
+use crate::metrics::Metrics;
+use crate::runtime::herder::Herder;
+use error::ApiError;
+use negotiate::Methods;
+
+/// What every handler may use.
+#[derive(Debug, Clone)]
+struct Api {
+    herder: Herder,
+    metrics: Arc<Metrics>,
+    /// The document as `/openapi.json` answers it.
+    document: Bytes,
+}
+
+/// Serves the API until `shutdown`; requests that have begun are answered.
+///
+/// # Errors
+/// When the listener fails.
+pub async fn serve(
+    listener: TcpListener,
+    herder: Herder,
+    metrics: Arc<Metrics>,
+    shutdown: CancellationToken,
+) -> io::Result<()> {
+    axum::serve(listener, router(herder, metrics))
+        .with_graceful_shutdown(shutdown.cancelled_owned())
+        .await
+}
+
+/// The API as a service.
+pub fn router(herder: Herder, metrics: Arc<Metrics>) -> Router {
+    let document = document();
+    let methods = Methods::of(&document);
+    let text = document.to_json().expect("the document is JSON").into();
+    let api = Api { herder, metrics, document: text };
+    let (routes, _) = routes().split_for_parts();
+    let routes = routes
+        .route_layer(axum::middleware::from_fn_with_state(methods, negotiate::negotiate))
+        .fallback(async || ApiError::unknown_path())
+        .with_state(api);
+    conventions::around(routes)
+}
+
+/// Every path with its handlers: the one list.
+fn routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::new()
+        .routes(routes!(root::server_info))
+        .routes(routes!(root::health))
+        .routes(routes!(metrics::metrics))
+        .routes(routes!(openapi::openapi))
+        .routes(routes!(connectors::list, connectors::create))
+        .routes(routes!(connectors::get, connectors::delete))
+        .routes(routes!(connectors::get_config, connectors::put_config, connectors::patch_config))
+        .routes(routes!(connectors::status))
+        .routes(routes!(connectors::restart))
+        .routes(routes!(connectors::pause))
+        .routes(routes!(connectors::resume))
+        .routes(routes!(connectors::stop))
+        .routes(routes!(tasks::list))
+        .routes(routes!(tasks::configs))
+        .routes(routes!(tasks::status))
+        .routes(routes!(tasks::restart))
+        .routes(routes!(topics::list))
+        .routes(routes!(topics::reset))
+        .routes(routes!(offsets::get))
+        .routes(routes!(plugins::list))
+        .routes(routes!(plugins::config))
+        .routes(routes!(plugins::validate))
+}

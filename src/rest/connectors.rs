@@ -1,0 +1,327 @@
+//! `/connectors` and what a connector is told to do.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::response::{IntoResponse, Response};
+use serde_json::{Map, Value};
+
+use super::entity::{ConnectorInfo, ConnectorStateInfo, CreateConnectorRequestSchema};
+use super::error::{ApiError, ErrorMessage};
+use super::extract::{ConnectorName, Entity, Query};
+use super::json::CreateConnectorRequest;
+use super::{Api, reply};
+use crate::config::Props;
+use crate::runtime::connector_config::NAME;
+use crate::runtime::herder::{Overview, TargetState};
+use crate::runtime::validation::{self, SubmittedProps, ValidationScope};
+
+/// All connectors.
+///
+/// Without `expand` their names; with it an object with each connector's `info`, `status` or both.
+#[utoipa::path(
+    get, path = "/connectors", tag = "connectors",
+    params(("expand" = Option<Vec<String>>, Query, description = "info, status; repeatable", example = json!(["info", "status"]))),
+    responses((
+        status = 200, description = "The names, or with `expand` an object by name",
+        body = Value, example = json!(["postgres-commerce-cdc", "s3-sink"])
+    ))
+)]
+pub(super) async fn list(State(api): State<Api>, query: Query) -> Result<Json<Value>, ApiError> {
+    if !query.has("expand") {
+        let names = api.herder.connectors().await?;
+        return Ok(Json(names.into()));
+    }
+    let wanted: Vec<_> = query.all("expand").collect();
+    let with_status = wanted.contains(&"status");
+    let overviews = api.herder.overviews(wanted.contains(&"info"), with_status).await?;
+    let mut connectors = Map::new();
+    for overview in overviews {
+        // A connector that has no status yet is left out, as in the original.
+        if with_status && overview.status.is_none() {
+            continue;
+        }
+        let (name, members) = expanded(overview, &wanted);
+        connectors.insert(name, members);
+    }
+    Ok(Json(Value::Object(connectors)))
+}
+
+/// One connector with what is wanted of it, in the order in which it is wanted.
+fn expanded(overview: Overview, wanted: &[&str]) -> (String, Value) {
+    let Overview { name, info, status } = overview;
+    let mut info = info.map(ConnectorInfo::from);
+    let mut status = status.map(ConnectorStateInfo::from);
+    let mut members = Map::new();
+    for &member in wanted {
+        let value = match member {
+            "info" => info.take().map(serde_json::to_value),
+            "status" => status.take().map(serde_json::to_value),
+            _ => None,
+        };
+        if let Some(value) = value {
+            let value = value.expect("strings and numbers are JSON");
+            members.insert(member.to_owned(), value);
+        }
+    }
+    (name, Value::Object(members))
+}
+
+/// Creates a connector.
+#[utoipa::path(
+    post, path = "/connectors", tag = "connectors",
+    request_body(content = CreateConnectorRequestSchema, description = "Name and configuration"),
+    responses(
+        (status = 201, description = "Created", body = ConnectorInfo, headers(("Location" = String, description = "The connector's address"))),
+        (status = 400, description = "The configuration is invalid", body = ErrorMessage),
+        (status = 409, description = "The name is taken", body = ErrorMessage),
+        (status = 413, description = "The body is too long", body = ErrorMessage),
+    )
+)]
+pub(super) async fn create(
+    State(api): State<Api>,
+    headers: HeaderMap,
+    Entity(request): Entity<CreateConnectorRequest>,
+) -> Result<Response, ApiError> {
+    let request = request.ok_or_else(|| {
+        ApiError::null_body(
+            "org.apache.kafka.connect.runtime.rest.entities.CreateConnectorRequest.name()",
+            "createRequest",
+        )
+    })?;
+    let name = request.name.unwrap_or_default().trim().to_owned();
+    let config = named(&name, request.config)?;
+    let config = without_nulls(&api, config).await?;
+    let state = request.initial_state.unwrap_or(TargetState::Started);
+    let info = api.herder.create_connector(&name, config, state).await?;
+    Ok(reply::created(&headers, &name, ConnectorInfo::from(info)))
+}
+
+/// A connector.
+#[utoipa::path(
+    get, path = "/connectors/{connector}", tag = "connectors",
+    params(("connector" = String, Path, description = "The name", example = "s3-sink")),
+    responses(
+        (status = 200, description = "The connector", body = ConnectorInfo),
+        (status = 404, description = "There is none of this name", body = ErrorMessage),
+    )
+)]
+pub(super) async fn get(
+    State(api): State<Api>,
+    ConnectorName(name): ConnectorName,
+) -> Result<Json<ConnectorInfo>, ApiError> {
+    Ok(Json(api.herder.connector_info(&name).await?.into()))
+}
+
+/// Deletes a connector; the offsets of what it read stay.
+#[utoipa::path(
+    delete, path = "/connectors/{connector}", tag = "connectors",
+    params(("connector" = String, Path, description = "The name", example = "s3-sink")),
+    responses(
+        (status = 204, description = "Deleted"),
+        (status = 404, description = "There is none of this name", body = ErrorMessage),
+        (status = 409, description = "Try again: another change is under way", body = ErrorMessage),
+    )
+)]
+pub(super) async fn delete(
+    State(api): State<Api>,
+    ConnectorName(name): ConnectorName,
+) -> Result<Response, ApiError> {
+    api.herder.delete_connector(&name).await?;
+    Ok(reply::done())
+}
+
+/// A connector's configuration as submitted, with its name.
+#[utoipa::path(
+    get, path = "/connectors/{connector}/config", tag = "connectors",
+    params(("connector" = String, Path, description = "The name", example = "s3-sink")),
+    responses(
+        (status = 200, description = "The configuration", body = BTreeMap<String, String>, example = json!({"connector.class": "S3SinkConnector", "name": "s3-sink", "topics": "t"})),
+        (status = 404, description = "There is none of this name", body = ErrorMessage),
+    )
+)]
+pub(super) async fn get_config(
+    State(api): State<Api>,
+    ConnectorName(name): ConnectorName,
+) -> Result<Json<Props>, ApiError> {
+    Ok(Json(api.herder.connector_config(&name).await?))
+}
+
+/// Creates a connector or replaces its whole configuration.
+#[utoipa::path(
+    put, path = "/connectors/{connector}/config", tag = "connectors",
+    params(("connector" = String, Path, description = "The name", example = "s3-sink")),
+    request_body(content = BTreeMap<String, String>, description = "The whole configuration", example = json!({"connector.class": "S3SinkConnector", "topics": "t"})),
+    responses(
+        (status = 200, description = "Replaced", body = ConnectorInfo),
+        (status = 201, description = "Created", body = ConnectorInfo, headers(("Location" = String, description = "The connector's address"))),
+        (status = 400, description = "The configuration is invalid", body = ErrorMessage),
+        (status = 409, description = "Try again: another change is under way", body = ErrorMessage),
+        (status = 413, description = "The body is too long", body = ErrorMessage),
+    )
+)]
+pub(super) async fn put_config(
+    State(api): State<Api>,
+    ConnectorName(name): ConnectorName,
+    headers: HeaderMap,
+    Entity(config): Entity<SubmittedProps>,
+) -> Result<Response, ApiError> {
+    let config = named(&name, config)?;
+    let config = without_nulls(&api, config).await?;
+    let (created, info) = api.herder.put_connector_config(&name, config).await?;
+    let info = ConnectorInfo::from(info);
+    if created {
+        return Ok(reply::created(&headers, &name, info));
+    }
+    Ok(Json(info).into_response())
+}
+
+/// Sets keys of a connector's configuration and, with null, removes them.
+#[utoipa::path(
+    patch, path = "/connectors/{connector}/config", tag = "connectors",
+    params(("connector" = String, Path, description = "The name", example = "s3-sink")),
+    request_body(content = BTreeMap<String, Option<String>>, description = "The changes", example = json!({"flush.size": "5000", "rotate.interval.ms": null})),
+    responses(
+        (status = 200, description = "Changed", body = ConnectorInfo),
+        (status = 400, description = "The configuration would be invalid", body = ErrorMessage),
+        (status = 404, description = "There is none of this name", body = ErrorMessage),
+        (status = 409, description = "Try again: another change is under way", body = ErrorMessage),
+        (status = 413, description = "The body is too long", body = ErrorMessage),
+    )
+)]
+pub(super) async fn patch_config(
+    State(api): State<Api>,
+    ConnectorName(name): ConnectorName,
+    Entity(patch): Entity<SubmittedProps>,
+) -> Result<Json<ConnectorInfo>, ApiError> {
+    let Some(patch) = patch else {
+        // The original looks for the connector first.
+        api.herder.connector_config(&name).await?;
+        let call = "java.util.Map.forEach(java.util.function.BiConsumer)";
+        return Err(ApiError::null_body(call, "patch"));
+    };
+    Ok(Json(api.herder.patch_connector_config(&name, patch).await?.into()))
+}
+
+/// The states of a connector and its tasks.
+#[utoipa::path(
+    get, path = "/connectors/{connector}/status", tag = "connectors",
+    params(("connector" = String, Path, description = "The name", example = "s3-sink")),
+    responses(
+        (status = 200, description = "The states", body = ConnectorStateInfo),
+        (status = 404, description = "There is no status", body = ErrorMessage),
+    )
+)]
+pub(super) async fn status(
+    State(api): State<Api>,
+    ConnectorName(name): ConnectorName,
+) -> Result<Json<ConnectorStateInfo>, ApiError> {
+    Ok(Json(api.herder.connector_status(&name).await?.into()))
+}
+
+/// Restarts a connector and, if asked to, its tasks (KIP-745).
+#[utoipa::path(
+    post, path = "/connectors/{connector}/restart", tag = "connectors",
+    params(
+        ("connector" = String, Path, description = "The name", example = "s3-sink"),
+        ("includeTasks" = Option<bool>, Query, description = "Restart the tasks too", example = true),
+        ("onlyFailed" = Option<bool>, Query, description = "Restart only what has failed", example = true),
+    ),
+    responses(
+        (status = 202, description = "What will restart is RESTARTING", body = ConnectorStateInfo),
+        (status = 204, description = "The connector has restarted; neither parameter was true"),
+        (status = 404, description = "There is none of this name", body = ErrorMessage),
+        (status = 409, description = "Try again: another change is under way", body = ErrorMessage),
+    )
+)]
+pub(super) async fn restart(
+    State(api): State<Api>,
+    ConnectorName(name): ConnectorName,
+    query: Query,
+) -> Result<Response, ApiError> {
+    let include_tasks = query.flag("includeTasks", false);
+    let only_failed = query.flag("onlyFailed", false);
+    let status = api.herder.restart_connector(&name, include_tasks, only_failed).await?;
+    if include_tasks || only_failed {
+        return Ok(reply::accepted_as(ConnectorStateInfo::from(status)));
+    }
+    Ok(reply::done())
+}
+
+/// Pauses a connector and its tasks; they keep what they hold.
+#[utoipa::path(
+    put, path = "/connectors/{connector}/pause", tag = "connectors",
+    params(("connector" = String, Path, description = "The name", example = "s3-sink")),
+    responses(
+        (status = 202, description = "It will pause"),
+        (status = 404, description = "There is none of this name", body = ErrorMessage),
+    )
+)]
+pub(super) async fn pause(
+    State(api): State<Api>,
+    ConnectorName(name): ConnectorName,
+) -> Result<Response, ApiError> {
+    api.herder.pause(&name).await?;
+    Ok(reply::accepted())
+}
+
+/// Resumes a paused or stopped connector.
+#[utoipa::path(
+    put, path = "/connectors/{connector}/resume", tag = "connectors",
+    params(("connector" = String, Path, description = "The name", example = "s3-sink")),
+    responses(
+        (status = 202, description = "It will resume"),
+        (status = 404, description = "There is none of this name", body = ErrorMessage),
+    )
+)]
+pub(super) async fn resume(
+    State(api): State<Api>,
+    ConnectorName(name): ConnectorName,
+) -> Result<Response, ApiError> {
+    api.herder.resume(&name).await?;
+    Ok(reply::accepted())
+}
+
+/// Stops a connector; its tasks are gone until it is resumed.
+#[utoipa::path(
+    put, path = "/connectors/{connector}/stop", tag = "connectors",
+    params(("connector" = String, Path, description = "The name", example = "s3-sink")),
+    responses(
+        (status = 204, description = "It stops"),
+        (status = 404, description = "There is none of this name", body = ErrorMessage),
+        (status = 409, description = "Try again: another change is under way", body = ErrorMessage),
+    )
+)]
+pub(super) async fn stop(
+    State(api): State<Api>,
+    ConnectorName(name): ConnectorName,
+) -> Result<Response, ApiError> {
+    api.herder.stop(&name).await?;
+    Ok(reply::done())
+}
+
+/// The configuration with its name in it, which must not be another one.
+fn named(name: &str, config: Option<SubmittedProps>) -> Result<SubmittedProps, ApiError> {
+    let mut config = config
+        .ok_or_else(|| ApiError::null_body("java.util.Map.get(Object)", "connectorConfig"))?;
+    match config.get(NAME) {
+        Some(Some(other)) if other != name => Err(ApiError::bad_request(format!(
+            "Connector name configuration ({other}) doesn't match connector name in the URL ({name})"
+        ))),
+        Some(Some(_)) => Ok(config),
+        Some(None) | None => {
+            config.insert(NAME.to_owned(), Some(name.to_owned()));
+            Ok(config)
+        }
+    }
+}
+
+/// What can be stored of a configuration. Null is refused, except for keys of the plugin's own, for
+/// which it means absence.
+async fn without_nulls(api: &Api, config: SubmittedProps) -> Result<Props, ApiError> {
+    if config.values().any(Option::is_none) {
+        let scope = ValidationScope::of(api.herder.plugins(), api.herder.config());
+        validation::check(&scope, &config).await?;
+    }
+    Ok(config.into_iter().filter_map(|(key, value)| Some((key, value?))).collect())
+}

@@ -1,0 +1,58 @@
+//! What holds for every request and answer, known path or not.
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::header::ALLOW;
+use axum::http::uri::PathAndQuery;
+use axum::http::{StatusCode, Uri};
+use axum::response::{IntoResponse, Response};
+use tower::ServiceExt;
+
+/// Wraps the routes.
+pub(super) fn around(routes: Router) -> Router {
+    Router::new().fallback(conventional).with_state(routes)
+}
+
+async fn conventional(State(routes): State<Router>, mut request: Request) -> Response {
+    if let Some(shorter) = without_trailing_slash(request.uri()) {
+        *request.uri_mut() = shorter;
+    }
+    let mut response = routes.oneshot(request).await.into_response();
+    // The original's 405 does not say what is allowed; axum's would.
+    if response.status() == StatusCode::METHOD_NOT_ALLOWED {
+        response.headers_mut().remove(ALLOW);
+    }
+    response
+}
+
+/// The same address without the slash at the end of its path, if it has one.
+fn without_trailing_slash(uri: &Uri) -> Option<Uri> {
+    let path = uri.path().strip_suffix('/').filter(|path| !matches!(*path, "" | "/"))?;
+    let shorter = match uri.query() {
+        Some(query) => format!("{path}?{query}"),
+        None => path.to_owned(),
+    };
+    let mut parts = uri.clone().into_parts();
+    parts.path_and_query = Some(PathAndQuery::try_from(shorter).ok()?);
+    Uri::from_parts(parts).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_trailing_slash_is_dropped() {
+        for (uri, expected) in [
+            ("/", None),
+            ("//", None),
+            ("/connectors", None),
+            ("/connectors/", Some("/connectors")),
+            ("/connectors/?expand=info/", Some("/connectors?expand=info/")),
+            ("/connectors/a%2F/", Some("/connectors/a%2F")),
+        ] {
+            let shorter = without_trailing_slash(&uri.parse().unwrap()).map(|uri| uri.to_string());
+            assert_eq!(shorter.as_deref(), expected, "{uri}");
+        }
+    }
+}

@@ -1,0 +1,227 @@
+//! Wire shapes. Field order is wire order (Kafka Connect, `rest/entities`).
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::config::Props;
+use crate::plugin::Plugin;
+use crate::runtime::herder::{self, StateInfo, TaskId};
+
+/// What answers here.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct ServerInfo {
+    /// The version of Kafka Connect that the API equals; clients open their feature gates by it.
+    #[schema(example = "3.9.1")]
+    pub(super) version: &'static str,
+    #[schema(example = "unknown")]
+    pub(super) commit: &'static str,
+    /// Null until the cluster has answered once.
+    #[schema(example = "MkU3OEVBNTcwNTJENDM2Qk")]
+    pub(super) kafka_cluster_id: Option<String>,
+}
+
+/// How the worker is.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct WorkerStatus {
+    /// healthy, starting or unhealthy.
+    #[schema(example = "healthy")]
+    pub(super) status: &'static str,
+    #[schema(example = "Worker has completed startup and is ready to handle requests.")]
+    pub(super) message: String,
+}
+
+/// A connector with its configuration as submitted.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct ConnectorInfo {
+    #[schema(example = "s3-sink")]
+    pub(super) name: String,
+    #[schema(
+        value_type = BTreeMap<String, String>,
+        example = json!({"connector.class": "S3SinkConnector", "name": "s3-sink", "topics": "t"}),
+    )]
+    pub(super) config: Props,
+    pub(super) tasks: Vec<ConnectorTaskId>,
+    /// source, sink or unknown.
+    #[serde(rename = "type")]
+    #[schema(example = "sink")]
+    pub(super) kind: &'static str,
+}
+
+impl From<herder::ConnectorInfo> for ConnectorInfo {
+    fn from(info: herder::ConnectorInfo) -> Self {
+        Self {
+            name: info.name,
+            config: info.config,
+            tasks: info.tasks.into_iter().map(Into::into).collect(),
+            kind: info.kind.name(),
+        }
+    }
+}
+
+/// A task of a connector.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct ConnectorTaskId {
+    #[schema(example = "s3-sink")]
+    pub(super) connector: String,
+    #[schema(example = 0)]
+    pub(super) task: usize,
+}
+
+impl From<TaskId> for ConnectorTaskId {
+    fn from(id: TaskId) -> Self {
+        Self { connector: id.connector, task: id.task }
+    }
+}
+
+/// A task with its configuration.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct TaskInfo {
+    pub(super) id: ConnectorTaskId,
+    #[schema(value_type = BTreeMap<String, String>)]
+    pub(super) config: Props,
+}
+
+/// The states of a connector and its tasks.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct ConnectorStateInfo {
+    #[schema(example = "s3-sink")]
+    pub(super) name: String,
+    pub(super) connector: ConnectorState,
+    /// By task number.
+    pub(super) tasks: Vec<TaskState>,
+    /// source, sink or unknown.
+    #[serde(rename = "type")]
+    #[schema(example = "sink")]
+    pub(super) kind: &'static str,
+}
+
+impl From<herder::ConnectorStatus> for ConnectorStateInfo {
+    fn from(status: herder::ConnectorStatus) -> Self {
+        Self {
+            name: status.name,
+            connector: status.connector.into(),
+            tasks: status.tasks.into_iter().map(|(id, state)| TaskState::of(id, state)).collect(),
+            kind: status.kind.name(),
+        }
+    }
+}
+
+/// The state of a connector.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct ConnectorState {
+    /// RUNNING, PAUSED, STOPPED, FAILED, UNASSIGNED or RESTARTING.
+    #[schema(example = "RUNNING")]
+    pub(super) state: &'static str,
+    #[schema(example = "10.0.0.1:8083")]
+    pub(super) worker_id: String,
+    #[schema(example = "3.6.0")]
+    pub(super) version: Option<String>,
+    /// Why it failed; its first line is the short form.
+    #[serde(skip_serializing_if = "is_blank")]
+    #[schema(example = "cannot connect to \"postgres:5432\"")]
+    pub(super) trace: Option<String>,
+}
+
+impl From<StateInfo> for ConnectorState {
+    fn from(info: StateInfo) -> Self {
+        let StateInfo { state, worker_id, trace, version } = info;
+        Self { state: state.name(), worker_id, version, trace }
+    }
+}
+
+/// The state of a task.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct TaskState {
+    #[schema(example = 0)]
+    pub(super) id: usize,
+    /// RUNNING, PAUSED, FAILED, UNASSIGNED or RESTARTING.
+    #[schema(example = "RUNNING")]
+    pub(super) state: &'static str,
+    #[schema(example = "10.0.0.1:8083")]
+    pub(super) worker_id: String,
+    #[schema(example = "3.6.0")]
+    pub(super) version: Option<String>,
+    /// Why it failed; its first line is the short form.
+    #[serde(skip_serializing_if = "is_blank")]
+    #[schema(example = "publication \"dbz_publication\" does not exist")]
+    pub(super) trace: Option<String>,
+}
+
+impl TaskState {
+    /// The state of task `id`.
+    pub(super) fn of(id: usize, info: StateInfo) -> Self {
+        let StateInfo { state, worker_id, trace, version } = info;
+        Self { id, state: state.name(), worker_id, version, trace }
+    }
+}
+
+fn is_blank(trace: &Option<String>) -> bool {
+    trace.as_deref().unwrap_or_default().is_empty()
+}
+
+/// Topics.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct TopicList {
+    #[schema(example = json!(["cdc.commerce.products"]))]
+    pub(super) topics: Vec<String>,
+}
+
+/// The offsets of a connector.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct ConnectorOffsets {
+    pub(super) offsets: Vec<ConnectorOffset>,
+}
+
+/// A partition and the position in it.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct ConnectorOffset {
+    /// Free for sources; `kafka_topic` and `kafka_partition` for sinks.
+    #[schema(value_type = Object, example = json!({"kafka_partition": 3, "kafka_topic": "t"}))]
+    pub(super) partition: serde_json::Value,
+    /// Free for sources; `kafka_offset` for sinks.
+    #[schema(value_type = Object, example = json!({"kafka_offset": 1000}))]
+    pub(super) offset: serde_json::Value,
+}
+
+impl From<herder::ConnectorOffset> for ConnectorOffset {
+    fn from(offset: herder::ConnectorOffset) -> Self {
+        Self { partition: offset.partition, offset: offset.offset }
+    }
+}
+
+/// A plugin of this worker.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct PluginInfo {
+    #[schema(example = "io.confluent.connect.s3.S3SinkConnector")]
+    pub(super) class: String,
+    /// sink, source, transformation, predicate, converter or header_converter.
+    #[serde(rename = "type")]
+    #[schema(example = "sink")]
+    pub(super) kind: &'static str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    #[schema(example = "12.1.0")]
+    pub(super) version: &'static str,
+}
+
+impl From<&Plugin> for PluginInfo {
+    fn from(plugin: &Plugin) -> Self {
+        Self { class: plugin.class.to_owned(), kind: plugin.kind().name(), version: plugin.version }
+    }
+}
+
+/// The body of `POST /connectors`, for the document; what reads it is `json`.
+#[derive(Debug, ToSchema)]
+#[schema(as = CreateConnectorRequest)]
+#[expect(dead_code, reason = "describes the body; the reader keeps source texts")]
+pub(super) struct CreateConnectorRequestSchema {
+    #[schema(example = "s3-sink")]
+    name: String,
+    /// Numbers and booleans are taken as their text.
+    #[schema(example = json!({"connector.class": "S3SinkConnector", "topics": "t"}))]
+    config: BTreeMap<String, Option<String>>,
+    /// RUNNING, PAUSED or STOPPED in any case; RUNNING when absent.
+    #[schema(example = "RUNNING")]
+    initial_state: Option<String>,
+}
