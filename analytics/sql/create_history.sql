@@ -1,0 +1,13 @@
+create table {table} (
+  {columns},
+  effective_from timestamp not null,
+  effective_to timestamp,
+  is_current boolean not null,
+  _version bigint not null,
+  _op varchar not null,
+  _end_op varchar,
+  _hi ubigint not null,
+  _part integer not null,
+  _lo ubigint not null,
+  _incomplete boolean not null
+)

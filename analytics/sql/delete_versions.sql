@@ -1,0 +1,1 @@
+delete from {table} h using _affected a where {same_key}
