@@ -1,0 +1,205 @@
+use ferroconnect_analytics::TableConfig;
+
+use crate::support::{Lake, values};
+
+fn bare(rows: &[&str]) -> String {
+    values("id INTEGER, v INTEGER, __deleted VARCHAR", rows)
+}
+
+#[test]
+fn logical_types_are_read_from_the_footer() {
+    let lake = Lake::new();
+    let rows = "select 1 as id, 20000::int as d, 1700000000123::bigint as ms, 1700000000123456::bigint as us,
+                       1700000000123456789::bigint as ns, 3723004::int as t, 3723004005::bigint as ut,
+                       '2026-11-22T07:16:39.522564Z' as z, '{\"a\": 1}' as j, 9.5::decimal(10,2) as p,
+                       '00000000-0000-0000-0000-000000000001' as u, 'false' as __deleted";
+    let of = |name: &str, base: &str, connect: &str| {
+        format!(
+            r#"{{"name":"{name}","type":["null",{{"type":"{base}","connect.name":"io.debezium.{connect}"}}]}}"#
+        )
+    };
+    let fields = [
+        of("d", "int", "time.Date"),
+        of("ms", "long", "time.Timestamp"),
+        of("us", "long", "time.MicroTimestamp"),
+        of("ns", "long", "time.NanoTimestamp"),
+        of("t", "int", "time.Time"),
+        of("ut", "long", "time.MicroTime"),
+        of("z", "string", "time.ZonedTimestamp"),
+        of("j", "string", "data.Json"),
+        of("u", "string", "data.Uuid"),
+    ];
+    let schema = format!(r#"{{"type":"record","name":"Value","fields":[{}]}}"#, fields.join(","));
+    lake.parquet("t", (0, 0), rows, &[("parquet.avro.schema", &schema)]);
+    lake.run();
+    assert_eq!(
+        lake.rows("select d, ms, us, ns, t, ut, z, j, p, u from t"),
+        [
+            "2024-10-04|2023-11-14 22:13:20.123|2023-11-14 22:13:20.123456|2023-11-14 22:13:20.123456|\
+          01:02:03.004|01:02:03.004005|2026-11-22 07:16:39.522564|{\"a\": 1}|9.50|\
+          00000000-0000-0000-0000-000000000001"
+        ]
+    );
+    let types = lake.rows("select column_type from (describe select d, us, t, z, j, u from t)");
+    assert_eq!(types, ["DATE", "TIMESTAMP", "TIME", "TIMESTAMP", "JSON", "UUID"]);
+}
+
+#[test]
+fn an_unchanged_json_value_is_no_broken_document() {
+    let lake = Lake::new();
+    let rows = values(
+        "id INTEGER, j VARCHAR, n INTEGER, __deleted VARCHAR",
+        &["(1, '{\"a\":1}', 1, 'false')", "(1, '__debezium_unavailable_value', 2, 'false')"],
+    );
+    let schema = r#"{"type":"record","fields":[{"name":"j","type":["null",{"type":"string","connect.name":"io.debezium.data.Json"}]}]}"#;
+    lake.parquet("t", (0, 0), &rows, &[("parquet.avro.schema", schema)]);
+    lake.run();
+    assert_eq!(lake.rows("select j, n from t order by _version"), ["{\"a\":1}|1", "{\"a\":1}|2"]);
+}
+
+#[test]
+fn columns_that_come_and_go_leave_null() {
+    let lake = Lake::new();
+    lake.parquet("t", (0, 0), &bare(&["(1, 1, 'false')", "(2, 2, 'false')"]), &[]);
+    lake.run();
+    let later = values("id INTEGER, color VARCHAR, __deleted VARCHAR", &["(1, 'red', 'false')"]);
+    lake.parquet("t", (0, 2), &later, &[]);
+    lake.run();
+    let expected = ["1|1||false", "1||red|true", "2|2||true"];
+    let sql = "select id, v, color, is_current from t order by id, _version";
+    assert_eq!(lake.rows(sql), expected);
+    assert_eq!(lake.rows("select id, color from t_current order by id"), ["1|red", "2|"]);
+    lake.rebuild();
+    assert_eq!(lake.rows(sql), expected);
+}
+
+#[test]
+fn types_widen_or_become_text_whatever_comes_first() {
+    let narrow = bare(&["(1, 7, 'false')"]);
+    let wide = values("id BIGINT, v DECIMAL(10,2), __deleted VARCHAR", &["(1, 8.25, 'false')"]);
+    let text = values("id INTEGER, v VARCHAR, __deleted VARCHAR", &["(1, 'many', 'false')"]);
+    for (name, files, expected, notices) in [
+        ("widened", vec![(0, &narrow), (1, &wide)], vec!["7.00", "8.25"], 0),
+        ("widened, wide first", vec![(1, &wide), (0, &narrow)], vec!["7.00", "8.25"], 0),
+        ("text", vec![(0, &narrow), (1, &text)], vec!["7", "many"], 1),
+        ("text, text first", vec![(1, &text), (0, &narrow)], vec!["7", "many"], 1),
+    ] {
+        let lake = Lake::new();
+        let mut said = 0;
+        for (offset, rows) in files {
+            lake.parquet("t", (0, offset), rows, &[]);
+            said += lake.run().tables[0].notices.len();
+        }
+        assert_eq!(lake.rows("select v from t order by _version"), expected, "{name}");
+        assert_eq!(said, notices, "{name}");
+    }
+}
+
+#[test]
+fn difficult_column_names_are_kept() {
+    let lake = Lake::new();
+    let rows = r#"select 1 as id, 2 as "partition", 'x' as filename, 'y' as effective_from, 'z' as _op,
+                         's' as "select", 'q' as "a ""b"" {keys}", '☃' as "snow ☃", 'false' as __deleted"#;
+    lake.parquet("t", (0, 0), rows, &[]);
+    lake.run();
+    let sql = r#"select "partition", filename, src_effective_from, src__op, "select", "a ""b"" {keys}", "snow ☃" from t"#;
+    assert_eq!(lake.rows(sql), ["2|x|y|z|s|q|☃"]);
+    lake.rebuild();
+    assert_eq!(lake.rows(sql), ["2|x|y|z|s|q|☃"]);
+}
+
+#[test]
+fn json_parquet_and_gzip_files_of_one_topic_make_one_table() {
+    let lake = Lake::new();
+    lake.parquet("t", (0, 0), &bare(&["(1, 1, 'false')"]), &[]);
+    lake.json("t", (0, 1), &[r#"{"id":1,"v":2,"__deleted":"false"}"#.into(), "null".into()]);
+    lake.json("t", (0, 3), &[r#"{"id":1,"v":null,"__deleted":"true"}"#.into()]);
+    let report = lake.run();
+    assert_eq!(
+        lake.rows("select v, is_current, _end_op from t order by _version"),
+        ["1|false|u", "2|false|d"]
+    );
+    assert_eq!(report.tables[0].counts.ignored, 1);
+}
+
+#[test]
+fn nested_values_are_kept_and_compared() {
+    let lake = Lake::new();
+    let row = |tags: &str| {
+        format!("select 1 as id, {tags} as tags, {{'x': {tags}}} as s, 'false' as __deleted")
+    };
+    lake.parquet("t", (0, 0), &row("['a', null]"), &[]);
+    lake.parquet("t", (0, 1), &row("['a', null]"), &[]);
+    lake.parquet("t", (0, 2), &row("['b']"), &[]);
+    lake.run();
+    assert_eq!(lake.rows("select tags from t order by _version"), ["[a, NULL]", "[b]"]);
+}
+
+#[test]
+fn log_positions_may_be_text() {
+    let lake = Lake::new();
+    let columns = "id INTEGER, v INTEGER, __op VARCHAR, __ts_ms BIGINT, __lsn VARCHAR";
+    let rows = ["(1, 2, 'u', 2, '1/0')", "(1, 1, 'c', 1, '0/FFFFFFFF')"];
+    lake.parquet("t", (0, 0), &values(columns, &rows), &[]);
+    lake.run();
+    assert_eq!(
+        lake.rows("select v, _hi from t order by _version"),
+        ["1|4294967295", "2|4294967296"]
+    );
+}
+
+#[test]
+fn a_table_may_have_nothing_but_a_compound_key() {
+    let mut lake = Lake::new();
+    let keys = TableConfig { name: Some("pairs".into()), keys: vec!["a".into(), "b".into()] };
+    lake.config.tables.insert("x.t".into(), keys);
+    let columns = "a INTEGER, b VARCHAR, __deleted VARCHAR";
+    let rows = ["(1, 'x', 'false')", "(1, 'y', 'false')", "(1, 'x', 'false')", "(1, 'y', 'true')"];
+    lake.parquet("x.t", (0, 0), &values(columns, &rows), &[]);
+    let report = lake.run();
+    assert_eq!(lake.rows("select a, b from pairs_current"), ["1|x"]);
+    assert_eq!(lake.rows("select _end_op from pairs_history(1, 'y')"), ["d"]);
+    assert_eq!(report.tables[0].counts.unchanged, 1);
+    lake.rebuild();
+    assert_eq!(lake.rows("select a, b from pairs_current"), ["1|x"]);
+}
+
+#[test]
+fn a_key_is_compared_by_its_type() {
+    for (name, of, one, other) in [
+        ("text", "VARCHAR", "'a'", "'A'"),
+        (
+            "uuid",
+            "UUID",
+            "'00000000-0000-0000-0000-000000000001'",
+            "'00000000-0000-0000-0000-000000000002'",
+        ),
+        ("decimal", "DECIMAL(10,2)", "1.10", "1.11"),
+        ("timestamp", "TIMESTAMP", "'2026-01-01'", "'2026-01-01 00:00:00.000001'"),
+        ("bytes", "BLOB", "'\\x00'", "'\\x00\\x00'"),
+    ] {
+        let lake = Lake::new();
+        let row = |key: &str, v: i32| format!("({key}, {v}, 'false')");
+        let rows = [row(one, 1), row(other, 2), row(one, 3)];
+        let rows: Vec<_> = rows.iter().map(String::as_str).collect();
+        let columns = format!("id {of}, v INTEGER, __deleted VARCHAR");
+        lake.parquet("t", (0, 0), &values(&columns, &rows), &[]);
+        lake.run();
+        assert_eq!(lake.rows("select v from t_current order by v"), ["2", "3"], "{name}");
+        assert_eq!(lake.rows("select count(*) from t"), ["3"], "{name}");
+    }
+}
+
+#[test]
+fn files_without_rows_are_done_all_the_same() {
+    let lake = Lake::new();
+    lake.parquet("t", (0, 0), &format!("{} limit 0", bare(&["(1, 1, 'false')"])), &[]);
+    lake.json("t", (0, 1), &[]);
+    lake.json("u", (0, 0), &["null".into()]);
+    lake.run();
+    assert_eq!(lake.rows("select count(*) from t"), ["0"]);
+    lake.parquet("t", (0, 2), &bare(&["(1, 1, 'true')"]), &[]);
+    let report = lake.run();
+    assert_eq!(report.tables[0].counts.deletes_without_row, 1);
+    assert_eq!(lake.rows("select count(*) from t"), ["0"]);
+}

@@ -1,0 +1,14 @@
+//! The crate from outside: change files in, history tables out.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should panic")]
+
+/// What the history tables are for known changes, recorded ones among them.
+mod examples;
+/// Object formats, row shapes, types and columns that come and go.
+mod inputs;
+/// Any order, cut, repetition and rebuild gives the same table as a replay, one change at a time.
+mod properties;
+/// Running twice, failing, dry runs, locks and what is reported.
+mod runs;
+/// Lakes of change files, and tables as text.
+mod support;
