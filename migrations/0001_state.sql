@@ -81,7 +81,8 @@ create table ferroconnect.worker (
     started_at timestamptz not null default now(),
     -- Moved on by the heartbeat. All leases of a worker end with it: one row is written per beat,
     -- however many tasks the worker runs.
-    expires_at timestamptz not null
+    expires_at timestamptz not null,
+    beat_at    timestamptz not null
 );
 
 -- Epochs are numbers of one sequence: they grow with every acquisition and never repeat, even after
