@@ -36,8 +36,10 @@ pub(crate) struct Object {
     pub(crate) size: u64,
     /// Microseconds since the epoch.
     pub(crate) last_modified_us: i64,
-    /// What tells two contents under one name apart.
+    /// What tells two contents under one name apart: the ETag, or if the store lists none, when the
+    /// object was stored and its size.
     pub(crate) etag: String,
+    has_etag: bool,
     location: object_store::path::Path,
 }
 
@@ -124,9 +126,10 @@ impl Source {
                     name,
                     size: meta.size,
                     last_modified_us: meta.last_modified.timestamp_micros(),
-                    etag: meta
-                        .e_tag
-                        .unwrap_or_else(|| meta.last_modified.timestamp_micros().to_string()),
+                    has_etag: meta.e_tag.is_some(),
+                    etag: meta.e_tag.unwrap_or_else(|| {
+                        format!("{}/{}", meta.last_modified.timestamp_micros(), meta.size)
+                    }),
                     location: meta.location,
                 }),
             }
@@ -172,7 +175,11 @@ impl Source {
         let fetch = |source| Error::Fetch { uri: object.uri.clone(), source };
         let disk = |source| Error::Io { what: format!("cannot write {}", path.display()), source };
         let reply = self.store.get(&object.location).await.map_err(fetch)?;
-        if reply.meta.e_tag.as_ref().is_some_and(|etag| *etag != object.etag) {
+        let replaced = match &reply.meta.e_tag {
+            Some(etag) if object.has_etag => *etag != object.etag,
+            _ => reply.meta.size != object.size,
+        };
+        if replaced {
             return Err(Error::ObjectChanged { uri: object.uri.clone() });
         }
         let mut body = reply.into_stream();

@@ -10,5 +10,7 @@ mod inputs;
 mod properties;
 /// Running twice, failing, dry runs, locks and what is reported.
 mod runs;
+/// A real S3 server as the source.
+mod s3;
 /// Lakes of change files, and tables as text.
 mod support;
