@@ -10,8 +10,7 @@ kafka_install() {
   if [[ -d $jars ]]; then return; fi
   has mvn || apt_install "fetching the Kafka broker" maven
   say kafka "fetching the broker's jars"
-  local unfinished=$jars.new
-  rm -rf "$unfinished"
+  local unfinished=$jars.$$
   quietly mvn -B -q -f "$repo/dev/kafka/pom.xml" dependency:copy-dependencies \
     -DincludeScope=runtime -DoutputDirectory="$unfinished"
   mv -T "$unfinished" "$jars"
@@ -20,7 +19,7 @@ kafka_install() {
 kafka_java() {
   local class=$1
   shift
-  # Tests are short, and one compiler tier starts fastest. A benchmark may want both.
+  # Tests are short: one compiler tier starts fastest. A benchmark may want the other: FERROCONNECT_KAFKA_JAVA_OPTS=-Xmx512m.
   local options
   read -ra options <<<"${FERROCONNECT_KAFKA_JAVA_OPTS:--Xmx384m -XX:+UseSerialGC -XX:TieredStopAtLevel=1}"
   echo java
