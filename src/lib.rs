@@ -7,6 +7,7 @@
 //! [`store`] at its hands; [`rest`] lets people ask it to. `ARCHITECTURE.md` says who may import
 //! whom, and a test holds it.
 
+pub mod cli;
 pub mod config;
 pub mod connector;
 pub mod converter;

@@ -6,6 +6,7 @@
 mod def;
 mod parsed;
 mod properties;
+mod reference;
 mod resolve;
 mod secret;
 mod sink_defaults;
@@ -17,6 +18,7 @@ pub use def::{
 };
 pub use parsed::Parsed;
 pub use properties::parse_properties;
+pub use reference::reference;
 pub use resolve::HostMap;
 pub use secret::Secret;
 pub use sink_defaults::SinkDefaults;

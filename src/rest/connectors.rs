@@ -241,12 +241,10 @@ pub(super) async fn restart(
 ) -> Result<Response, ApiError> {
     let include_tasks = query.flag("includeTasks", false);
     let only_failed = query.flag("onlyFailed", false);
+    let status = api.herder.restart_connector(&name, include_tasks, only_failed).await?;
     if include_tasks || only_failed {
-        let plan =
-            api.herder.restart_connector_and_tasks(&name, include_tasks, only_failed).await?;
-        return Ok(reply::accepted_as(ConnectorStateInfo::from(plan)));
+        return Ok(reply::accepted_as(ConnectorStateInfo::from(status)));
     }
-    api.herder.restart_connector(&name).await?;
     Ok(reply::done())
 }
 

@@ -31,6 +31,11 @@ pub(super) struct ApiError {
 }
 
 impl ApiError {
+    /// The text that the answer shows.
+    pub(super) fn into_message(self) -> String {
+        self.message
+    }
+
     /// No such path.
     pub(super) fn unknown_path() -> Self {
         Self::plain(StatusCode::NOT_FOUND)

@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 use serde_json::value::RawValue;
 
 use super::error::ApiError;
+use crate::config::Props;
+use crate::error::ConnectError;
 use crate::runtime::herder::TargetState;
 use crate::runtime::validation::SubmittedProps;
 
@@ -46,6 +48,27 @@ impl FromJson for CreateConnectorRequest {
         }
         Ok(Some(request))
     }
+}
+
+/// Reads a connector file, `{"name": ..., "config": {...}}`, as `POST /connectors` reads its body.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn connector_file(text: &str) -> Result<(String, Props), ConnectError> {
+    let request = CreateConnectorRequest::from_json(text.as_bytes())
+        .map_err(|error| ConnectError::config(error.into_message()))?
+        .unwrap_or_default();
+    let (Some(name), Some(config)) = (request.name, request.config) else {
+        return Err(ConnectError::config("it needs the members \"name\" and \"config\""));
+    };
+    let mut props = Props::new();
+    for (key, value) in config {
+        let value =
+            value.ok_or_else(|| ConnectError::config(format!("the value of \"{key}\" is null")))?;
+        props.insert(key, value);
+    }
+    props.insert("name".to_owned(), name.clone());
+    Ok((name, props))
 }
 
 impl FromJson for SubmittedProps {

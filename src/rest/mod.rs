@@ -31,6 +31,7 @@ use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+pub use json::connector_file;
 pub use openapi::document;
 
 use crate::metrics::Metrics;

@@ -3,17 +3,6 @@
 //! Target state goes in through [`herder::Herder`] and is decided by the state database; the worker
 //! makes what runs on this machine equal to it.
 
-mod assembly;
-mod board;
-mod cluster;
-mod entity;
-mod leases;
-mod panics;
-mod runner;
-mod state;
-mod supervisor;
-mod worker;
-
 pub mod chain;
 pub mod config_infos;
 pub mod connector_config;

@@ -1,0 +1,137 @@
+//! The command line. The only place that reads the environment, and the only one that prints.
+#![expect(clippy::print_stdout, reason = "commands print their results")]
+
+#[cfg(feature = "analytics")]
+mod scd2;
+#[cfg(feature = "analytics")]
+mod table;
+mod worker;
+
+use std::collections::BTreeMap;
+use std::io::IsTerminal;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::{Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
+
+/// What every command may ask of the environment: read here once, handed down as a value.
+type Environment = BTreeMap<String, String>;
+
+/// Finished, but there is something to look at.
+#[cfg(feature = "analytics")]
+const EXIT_LOOK: u8 = 3;
+/// Another process holds what the command needs.
+#[cfg(feature = "analytics")]
+const EXIT_LOCKED: u8 = 4;
+
+/// Kafka Connect's REST API, Debezium's PostgreSQL source, the S3 sink and SCD2 history tables in
+/// one binary.
+#[derive(Parser, Debug)]
+#[command(name = "ferroconnect", version, max_term_width = 100)]
+#[command(
+    after_help = "Example:\n  FERROCONNECT_DATABASE_URL=postgres://user:password@localhost/ferroconnect \\\n  BOOTSTRAP_SERVERS=localhost:9092 ferroconnect worker\n\nExit codes: 0 fine, 1 failed, 2 wrong usage, 3 finished but something to look at, 4 locked by another."
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    /// Crash points to arm, `name=actions` separated by `;`: for kill tests
+    #[cfg(feature = "failpoints")]
+    #[arg(long, hide = true, global = true)]
+    failpoints: Option<String>,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    /// Run the service: REST API, connectors, tasks (the default)
+    Worker(worker::Arguments),
+    /// Keep SCD2 history tables in DuckDB from the change files in S3
+    #[cfg(feature = "analytics")]
+    Scd2(scd2::Arguments),
+    /// Print the OpenAPI document of the REST API
+    Openapi,
+}
+
+/// Runs the command that the arguments name.
+pub fn run() -> ExitCode {
+    let environment: Environment = std::env::vars().collect();
+    let cli = Cli::parse();
+    #[cfg(feature = "failpoints")]
+    if let Err(message) = arm(cli.failpoints.as_deref()) {
+        eprint_error(&anyhow::anyhow!(message));
+        return ExitCode::from(2);
+    }
+    match dispatch(cli.command, &environment) {
+        Ok(code) => code,
+        Err(error) => {
+            eprint_error(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(command: Option<Command>, environment: &Environment) -> anyhow::Result<ExitCode> {
+    match command {
+        None => worker::run(&worker::Arguments::default(), environment),
+        Some(Command::Worker(arguments)) => worker::run(&arguments, environment),
+        #[cfg(feature = "analytics")]
+        Some(Command::Scd2(arguments)) => scd2::run(&arguments, environment),
+        Some(Command::Openapi) => {
+            println!("{}", crate::rest::document().to_pretty_json()?);
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+/// Every cause on a line of its own.
+fn eprint_error(error: &anyhow::Error) {
+    eprintln!("ferroconnect: {error}");
+    for cause in error.chain().skip(1) {
+        eprintln!("  caused by: {cause}");
+    }
+}
+
+#[cfg(feature = "failpoints")]
+fn arm(failpoints: Option<&str>) -> Result<(), String> {
+    for entry in failpoints.unwrap_or_default().split(';').filter(|entry| !entry.is_empty()) {
+        let (name, actions) = entry
+            .split_once('=')
+            .ok_or_else(|| format!("--failpoints: \"{entry}\" is not name=actions"))?;
+        fail::cfg(name, actions)?;
+    }
+    Ok(())
+}
+
+/// Logs go to standard error: text on a terminal, one JSON object a line otherwise.
+/// `FERROCONNECT_LOG_FORMAT` (`text` or `json`) decides against that, `FERROCONNECT_LOG` (or
+/// `RUST_LOG`) filters.
+fn init_logs(environment: &Environment) -> anyhow::Result<()> {
+    let filter = environment
+        .get("FERROCONNECT_LOG")
+        .or_else(|| environment.get("RUST_LOG"))
+        .map_or("info", String::as_str);
+    let filter = EnvFilter::try_new(filter).with_context(|| {
+        format!(
+            "FERROCONNECT_LOG: cannot read \"{filter}\"; write for example info,ferroconnect=debug"
+        )
+    })?;
+    let terminal = std::io::stderr().is_terminal();
+    let json = match environment.get("FERROCONNECT_LOG_FORMAT").map(String::as_str) {
+        None => !terminal,
+        Some("json") => true,
+        Some("text") => false,
+        Some(other) => {
+            anyhow::bail!("FERROCONNECT_LOG_FORMAT: \"{other}\" is neither text nor json")
+        }
+    };
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(terminal);
+    if json {
+        builder.json().flatten_event(true).init();
+    } else {
+        builder.init();
+    }
+    Ok(())
+}
