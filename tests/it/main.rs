@@ -4,8 +4,8 @@
 mod compose;
 /// Producer, consumer and admin against the real broker.
 mod kafka;
-/// The state database, statement by statement.
-mod store;
+/// What happens to running connectors: crashes first.
+mod lifecycle;
 /// What the tests share.
 mod support;
 /// The house rules: imports, file lengths.

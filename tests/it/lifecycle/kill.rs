@@ -1,0 +1,219 @@
+//! The worker is killed again and again while writers work; afterwards every committed change is in
+//! the objects, and each offset of each partition is there once.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use parquet::record::{Field, Row};
+use tokio::task::JoinHandle;
+use tokio_postgres::Client;
+
+use crate::support::pipeline::{Pipeline, get};
+use crate::support::{WorkerProcess, eventually_async};
+
+const KILLS_IN_SNAPSHOT: usize = 4;
+const KILLS_IN_STREAMING: usize = 6;
+const SNAPSHOT_ROWS: i64 = 60_000;
+const CONNECTIONS: i64 = 4;
+
+/// What a writer saw commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Change {
+    id: i64,
+    version: i32,
+    deleted: bool,
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ten_kills_lose_nothing_and_repeat_no_offset() {
+    let pipeline = Pipeline::create().await;
+    let client = pipeline.source.connect().await;
+    create_ledger(&client).await;
+    let topic = format!("{}.public.ledger", pipeline.prefix);
+    let mut worker = WorkerProcess::start(&pipeline.options);
+    pipeline.post(&worker, &pipeline.source_file("public.ledger")).await;
+    pipeline.post(&worker, &pipeline.sink_file(&topic)).await;
+
+    // Changes that the snapshot may or may not take in already: only the newest version must show.
+    let early = Writers::start(&pipeline, 1_000_000).await;
+    for kill in 0..KILLS_IN_SNAPSHOT {
+        pause(150 + 90 * kill).await;
+        worker = kill_and_restart(worker, &pipeline);
+    }
+    let early = early.stop().await;
+    wait_for_stored_offset(&pipeline, &worker).await;
+
+    // Changes that only the stream can bring: every one must show.
+    let late = Writers::start(&pipeline, 2_000_000).await;
+    for kill in 0..KILLS_IN_STREAMING {
+        pause(300 + 170 * kill).await;
+        worker = kill_and_restart(worker, &pipeline);
+    }
+    let late = late.stop().await;
+    assert!(late.len() > 500, "the writers wrote too little to prove anything: {}", late.len());
+
+    insert_the_end(&client).await;
+    wait_for_the_end(&pipeline, &worker).await;
+    let objects = pipeline.objects();
+    pipeline.assert_each_offset_once(&objects);
+    let changes: Vec<_> =
+        objects.iter().flat_map(|object| &object.rows).map(Change::from_row).collect();
+    assert_every_change_is_there(&late, &changes);
+    assert_newest_versions(&client, &changes).await;
+    assert!(early.len() > 50, "nothing was written during the snapshot");
+    assert!(worker.terminate(), "the worker ends with status 0 on SIGTERM");
+}
+
+impl Change {
+    fn from_row(row: &Row) -> Self {
+        let mut change = Self { id: 0, version: 0, deleted: false };
+        for (name, field) in row.get_column_iter() {
+            match (name.as_str(), field) {
+                ("id", Field::Long(id)) => change.id = *id,
+                ("version", Field::Int(version)) => change.version = *version,
+                ("__deleted", Field::Str(deleted)) => change.deleted = deleted == "true",
+                _ => {}
+            }
+        }
+        change
+    }
+}
+
+/// Writers on connections of their own.
+struct Writers {
+    stop: Arc<AtomicBool>,
+    tasks: Vec<JoinHandle<Vec<Change>>>,
+}
+
+impl Writers {
+    async fn start(pipeline: &Pipeline, first_id: i64) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let mut tasks = Vec::new();
+        for connection in 0..CONNECTIONS {
+            let client = pipeline.source.connect().await;
+            let first_id = first_id + connection * 100_000;
+            tasks.push(tokio::spawn(write(client, first_id, stop.clone())));
+        }
+        Self { stop, tasks }
+    }
+
+    async fn stop(self) -> Vec<Change> {
+        self.stop.store(true, Ordering::Relaxed);
+        let mut changes = Vec::new();
+        for task in self.tasks {
+            changes.extend(task.await.expect("a writer ends"));
+        }
+        changes
+    }
+}
+
+/// Inserts rows, updates each twice and deletes every third, in transactions of several rows;
+/// returns what committed.
+async fn write(mut client: Client, first_id: i64, stop: Arc<AtomicBool>) -> Vec<Change> {
+    let mut committed = Vec::new();
+    let mut id = first_id;
+    while !stop.load(Ordering::Relaxed) {
+        let transaction = client.transaction().await.expect("begin");
+        let mut changes = Vec::new();
+        for _ in 0..3 {
+            id += 1;
+            let insert = "insert into ledger values ($1, 0, 'written')";
+            transaction.execute(insert, &[&id]).await.expect("insert");
+            changes.push(Change { id, version: 0, deleted: false });
+            for version in 1..=2 {
+                let update = "update ledger set version = $2 where id = $1";
+                transaction.execute(update, &[&id, &version]).await.expect("update");
+                changes.push(Change { id, version, deleted: false });
+            }
+        }
+        transaction.execute("delete from ledger where id = $1", &[&id]).await.expect("delete");
+        // The key alone is known of a deleted row: the other columns are null, version reads 0.
+        changes.push(Change { id, version: 0, deleted: true });
+        transaction.commit().await.expect("commit");
+        committed.extend(changes);
+        tokio::time::sleep(Duration::from_millis(4)).await;
+    }
+    committed
+}
+
+async fn create_ledger(client: &Client) {
+    let create = format!(
+        "create table ledger (id bigint primary key, version int not null, note text);
+         insert into ledger select i, 0, repeat('x', 100) from generate_series(1, {SNAPSHOT_ROWS}) i;"
+    );
+    client.batch_execute(&create).await.expect("a table to capture");
+}
+
+async fn pause(milliseconds: usize) {
+    tokio::time::sleep(Duration::from_millis(milliseconds as u64)).await;
+}
+
+fn kill_and_restart(mut worker: WorkerProcess, pipeline: &Pipeline) -> WorkerProcess {
+    worker.kill();
+    WorkerProcess::start(&pipeline.options)
+}
+
+/// The first stored offset says that the snapshot is complete.
+async fn wait_for_stored_offset(pipeline: &Pipeline, worker: &WorkerProcess) {
+    let url = format!("{}/connectors/{}-source/offsets", worker.url, pipeline.prefix);
+    eventually_async("the snapshot to complete", 60, || {
+        let url = url.clone();
+        async move {
+            let offsets = get(&url).await?;
+            let stored = offsets["offsets"].as_array().is_some_and(|list| !list.is_empty());
+            if stored { Ok(()) } else { Err(offsets.to_string()) }
+        }
+    })
+    .await;
+}
+
+const THE_END: i64 = -1;
+
+async fn insert_the_end(client: &Client) {
+    let insert = "insert into ledger values ($1, 0, 'the end')";
+    client.execute(insert, &[&THE_END]).await.expect("a last row");
+}
+
+async fn wait_for_the_end(pipeline: &Pipeline, worker: &WorkerProcess) {
+    let url = format!("{}/connectors?expand=status", worker.url);
+    eventually_async("the last row in S3", 60, || {
+        let url = url.clone();
+        async move {
+            let status = get(&url).await?;
+            let objects = pipeline.objects();
+            let rows = objects.iter().flat_map(|object| &object.rows);
+            if rows.map(Change::from_row).any(|change| change.id == THE_END) {
+                Ok(())
+            } else {
+                Err(format!("{} objects; {status}", objects.len()))
+            }
+        }
+    })
+    .await;
+}
+
+fn assert_every_change_is_there(committed: &[Change], changes: &[Change]) {
+    let seen: HashSet<_> = changes.iter().copied().collect();
+    let missing: Vec<_> = committed.iter().filter(|change| !seen.contains(change)).collect();
+    let (count, all) = (missing.len(), committed.len());
+    assert!(missing.is_empty(), "{count} of {all} changes are missing, first {:?}", missing[0]);
+}
+
+/// In offset order the last record of each row is the row as it stands in the table, and rows that
+/// are not in the table end deleted.
+async fn assert_newest_versions(client: &Client, changes: &[Change]) {
+    let mut newest = BTreeMap::new();
+    for change in changes {
+        newest.insert(change.id, *change);
+    }
+    let rows = client.query("select id, version from ledger", &[]).await.expect("the table");
+    assert!(rows.len() > SNAPSHOT_ROWS as usize);
+    for row in &rows {
+        let (id, version) = (row.get(0), row.get(1));
+        assert_eq!(newest.remove(&id), Some(Change { id, version, deleted: false }));
+    }
+    let alive: Vec<_> = newest.values().filter(|change| !change.deleted).collect();
+    assert!(alive.is_empty(), "rows that the table does not have: {alive:?}");
+}

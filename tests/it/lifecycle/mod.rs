@@ -1,0 +1,4 @@
+//! Pause, stop, restart, crash.
+
+/// SIGKILL during snapshot and streaming: nothing lost, each offset once.
+mod kill;
