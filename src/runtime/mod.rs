@@ -6,9 +6,12 @@
 pub mod chain;
 pub mod config_infos;
 pub mod connector_config;
+mod dead_letter;
 pub mod herder;
 pub mod ledger;
 mod offset_flush;
+mod sink_commit;
+mod sink_record;
 pub mod sink_task;
 mod source_progress;
 mod source_record;
