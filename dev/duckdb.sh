@@ -16,9 +16,10 @@ duckdb_install() {
     die "no prebuilt DuckDB for $(uname -sm): build with --features analytics,ferroconnect-analytics/bundled instead"
   has npm || apt_install "fetching DuckDB's library" npm
   say duckdb "fetching libduckdb.so"
-  local unfinished=$dir.$$
+  local unfinished=$dir.new
+  rm -rf "$unfinished"
   mkdir -p "$unfinished"
-  quietly npm pack --silent --pack-destination "$unfinished" "$duckdb_package"
+  quietly npm pack --pack-destination "$unfinished" "$duckdb_package"
   tar -xzf "$unfinished"/*.tgz -C "$unfinished" --strip-components=1 package/libduckdb.so package/LICENSE
   rm -f "$unfinished"/*.tgz
   echo "$duckdb_sha256  $unfinished/libduckdb.so" | sha256sum --check --status ||

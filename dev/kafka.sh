@@ -10,7 +10,8 @@ kafka_install() {
   if [[ -d $jars ]]; then return; fi
   has mvn || apt_install "fetching the Kafka broker" maven
   say kafka "fetching the broker's jars"
-  local unfinished=$jars.$$
+  local unfinished=$jars.new
+  rm -rf "$unfinished"
   quietly mvn -B -q -f "$repo/dev/kafka/pom.xml" dependency:copy-dependencies \
     -DincludeScope=runtime -DoutputDirectory="$unfinished"
   mv -T "$unfinished" "$jars"
@@ -19,7 +20,7 @@ kafka_install() {
 kafka_java() {
   local class=$1
   shift
-  # Tests are short: one compiler tier starts fastest. A benchmark may want the other: FERROCONNECT_KAFKA_JAVA_OPTS=-Xmx512m.
+  # Tests are short, and one compiler tier starts fastest. A benchmark may want both.
   local options
   read -ra options <<<"${FERROCONNECT_KAFKA_JAVA_OPTS:--Xmx384m -XX:+UseSerialGC -XX:TieredStopAtLevel=1}"
   echo java

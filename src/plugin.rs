@@ -9,7 +9,7 @@ use crate::connector::{
 };
 use crate::converter::{Converter, HeaderConverter, Role, json};
 use crate::error::ConnectError;
-use crate::transform::{Predicate, Transformation};
+use crate::transform::{Predicate, Transformation, extract_new_record_state};
 
 /// Makes the connector that plans; its configuration passed the plugin's [`ConfigDef`].
 pub type NewConnector = fn(&Props, ConnectorContext) -> Result<Box<dyn Connector>, ConnectError>;
@@ -148,12 +148,30 @@ impl Plugins {
 
 /// The version of Kafka Connect whose converters, transforms and predicates ours equal.
 const KAFKA_VERSION: &str = "3.9.0";
+/// The version of Debezium whose transforms ours equal.
+const DEBEZIUM_VERSION: &str = "3.6.3.Final";
 
 /// One entry per plugin.
 fn builtin() -> Vec<Plugin> {
     let mut plugins = vec![];
     plugins.extend(converters());
+    plugins.extend(transformations());
     plugins
+}
+
+fn transformations() -> Vec<Plugin> {
+    let debezium = |class, config_def, construct| Plugin {
+        class,
+        aliases: &[],
+        version: DEBEZIUM_VERSION,
+        config_def,
+        constructor: Constructor::Transformation(construct),
+    };
+    vec![debezium(
+        "io.debezium.transforms.ExtractNewRecordState",
+        extract_new_record_state::config_def,
+        extract_new_record_state::construct,
+    )]
 }
 
 fn converters() -> Vec<Plugin> {

@@ -80,8 +80,7 @@ async fn serve(config: WorkerConfig, mut files: Vec<PathBuf>) -> anyhow::Result<
     }
     let store = connect_store(&config).await?;
     let metrics = Arc::new(Metrics::new());
-    let (herder, running) =
-        Herder::start(config, Plugins::builtin(), metrics.clone(), store).await?;
+    let (herder, running) = Herder::start(config, Plugins::builtin(), metrics.clone(), store);
     let shutdown = CancellationToken::new();
     let server = tokio::spawn(rest::serve(listener, herder.clone(), metrics, shutdown.clone()));
     info!(address, elapsed_ms = started.elapsed().as_millis(), "worker started");

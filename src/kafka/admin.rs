@@ -71,6 +71,12 @@ impl Admin {
         self.partitions_of(PROBE_TOPIC, deadline).await.map(|_| ())
     }
 
+    /// The cluster's id; `None` when it does not answer within `deadline`, or has none.
+    pub async fn cluster_id(&self, deadline: Duration) -> Option<String> {
+        let client = self.client.clone();
+        blocking(move || Ok(client.inner().fetch_cluster_id(deadline))).await.ok().flatten()
+    }
+
     /// The partitions of `topic`; `None` when it does not exist.
     ///
     /// # Errors

@@ -241,10 +241,12 @@ pub(super) async fn restart(
 ) -> Result<Response, ApiError> {
     let include_tasks = query.flag("includeTasks", false);
     let only_failed = query.flag("onlyFailed", false);
-    let status = api.herder.restart_connector(&name, include_tasks, only_failed).await?;
     if include_tasks || only_failed {
-        return Ok(reply::accepted_as(ConnectorStateInfo::from(status)));
+        let plan =
+            api.herder.restart_connector_and_tasks(&name, include_tasks, only_failed).await?;
+        return Ok(reply::accepted_as(ConnectorStateInfo::from(plan)));
     }
+    api.herder.restart_connector(&name).await?;
     Ok(reply::done())
 }
 

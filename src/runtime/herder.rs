@@ -1,319 +1,571 @@
 //! The herder: what `rest` and `cli` ask for.
+//!
+//! A command that changes something is one statement in the state database, whose constraints decide
+//! between commands that come at once; afterwards the connector's runner is poked and makes the
+//! worker follow. Reads go straight to the state database. Texts of refusals are the original's.
 
-use std::collections::BTreeMap;
-use std::fmt;
+use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::time::timeout;
 
 use crate::config::Props;
 use crate::error::ConnectError;
 use crate::metrics::Metrics;
 use crate::plugin::Plugins;
+use crate::runtime::assembly::Assembly;
+use crate::runtime::cluster::Cluster;
+use crate::runtime::config_infos::ConfigInfos;
+use crate::runtime::leases::BEAT_INTERVAL;
+use crate::runtime::runner::Outcome;
+use crate::runtime::state::restart_plan;
+use crate::runtime::validation::{self, SubmittedProps, ValidationError, ValidationScope};
+use crate::runtime::worker::{self, Busy, Shared};
 use crate::runtime::worker_config::WorkerConfig;
-use crate::store::Store;
+use crate::store::{CONNECTOR_TASK, Store, StoredConnector, StoredStatus};
 
-pub use crate::store::{State, TargetState};
+pub use crate::runtime::entity::{
+    ConnectorInfo, ConnectorKind, ConnectorOffset, ConnectorStatus, Health, HerderError, Overview,
+    State, StateInfo, TargetState, TaskId,
+};
+pub use crate::runtime::worker::WorkerGuard;
 
-/// A task of a connector.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct TaskId {
-    pub connector: String,
-    pub task: usize,
-}
+/// How long a restart that is waited for may take (the original's request timeout).
+const RESTART_MAX: Duration = Duration::from_secs(90);
+/// How long the parts that `/health` asks may take to answer.
+const HEALTH_ANSWER_MAX: Duration = Duration::from_secs(4);
+/// The heartbeat's loop counts as stuck when it did not go round for this long.
+const LOOP_SILENCE_MAX: Duration = BEAT_INTERVAL.saturating_mul(10);
+/// How often a change is merged anew when others change the same configuration meanwhile.
+const PATCH_ATTEMPTS: usize = 5;
 
-impl fmt::Display for TaskId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}-{}", self.connector, self.task)
-    }
-}
-
-/// Which way a connector moves data.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ConnectorKind {
-    Source,
-    Sink,
-    /// The class is none that this worker has.
-    Unknown,
-}
-
-impl ConnectorKind {
-    /// The name on the wire.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Source => "source",
-            Self::Sink => "sink",
-            Self::Unknown => "unknown",
-        }
-    }
-}
-
-/// A connector with its configuration as submitted.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ConnectorInfo {
-    pub name: String,
-    pub config: Props,
-    pub tasks: Vec<TaskId>,
-    pub kind: ConnectorKind,
-}
-
-/// The state of a connector or task.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StateInfo {
-    pub state: State,
-    /// host:port
-    pub worker_id: String,
-    pub trace: Option<String>,
-    pub version: Option<String>,
-}
-
-/// The states of a connector and its tasks, by number.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ConnectorStatus {
-    pub name: String,
-    pub connector: StateInfo,
-    pub tasks: Vec<(usize, StateInfo)>,
-    pub kind: ConnectorKind,
-}
-
-/// An entry of `GET /connectors?expand=...`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Overview {
-    pub name: String,
-    /// `None` when it was not asked for.
-    pub info: Option<ConnectorInfo>,
-    /// `None` when it was not asked for, or when there is none yet.
-    pub status: Option<ConnectorStatus>,
-}
-
-/// A partition and the position in it, as the offsets endpoints show them.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ConnectorOffset {
-    pub partition: serde_json::Value,
-    pub offset: serde_json::Value,
-}
-
-/// What `/health` is about.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Health {
-    /// The worker finished its start.
-    pub started: bool,
-    /// The command loop answered.
-    pub herder_alive: bool,
-    /// The state database answered.
-    pub database_reachable: bool,
-    /// The Kafka cluster answered.
-    pub broker_reachable: bool,
-}
-
-/// Why a command was refused; the text is the original's.
-#[derive(Debug, thiserror::Error)]
-pub enum HerderError {
-    #[error("{0}")]
-    NotFound(String),
-    #[error("{0}")]
-    AlreadyExists(String),
-    #[error("{0}")]
-    BadRequest(String),
-    #[error("{0}")]
-    Conflict(String),
-    #[error("{0}")]
-    Forbidden(String),
-    /// `count` can differ from the number of messages, as in the original.
-    #[error(
-        "Connector configuration is invalid and contains the following {count} error(s):\n{}\nYou \
-         can also find the above list of errors at the endpoint \
-         `/connector-plugins/{{connectorType}}/config/validate`",
-        messages.join("\n")
-    )]
-    InvalidConfig { count: usize, messages: Vec<String> },
-    #[error("{0}")]
-    Internal(ConnectError),
-}
+type Answer<T> = Result<T, HerderError>;
 
 /// The handle through which everything is asked for. Clones share one worker.
 #[derive(Debug, Clone)]
 pub struct Herder {
-    store: Store,
-    plugins: Arc<Plugins>,
-    config: Arc<WorkerConfig>,
-}
-
-/// Owns the worker behind a [`Herder`].
-#[derive(Debug)]
-pub struct Running {}
-
-impl Running {
-    /// Stops every connector and task, stores what they reached and gives their leases back.
-    pub async fn shutdown(self) {}
+    shared: Arc<Shared>,
+    cluster: Arc<Cluster>,
 }
 
 impl Herder {
-    /// Starts the worker: it brings every stored connector into its target state.
-    ///
-    /// # Errors
-    /// When the state database cannot be used.
-    pub async fn start(
+    /// Starts the worker: it brings every stored connector into its target state. It must be called
+    /// within a tokio runtime.
+    pub fn start(
         config: WorkerConfig,
         plugins: Plugins,
-        _metrics: Arc<Metrics>,
+        metrics: Arc<Metrics>,
         store: Store,
-    ) -> Result<(Self, Running), ConnectError> {
-        let herder = Self { store, plugins: Arc::new(plugins), config: Arc::new(config) };
-        Ok((herder, Running {}))
+    ) -> (Self, WorkerGuard) {
+        let config = Arc::new(config);
+        let cluster = Arc::new(Cluster::new(Arc::clone(&config)));
+        let assembly = Assembly { store, plugins: Arc::new(plugins), metrics, worker: config };
+        let (shared, guard) = worker::start(assembly);
+        (Self { shared, cluster }, guard)
     }
 
     /// The plugins of this worker.
     pub fn plugins(&self) -> &Plugins {
-        &self.plugins
+        &self.shared.assembly.plugins
     }
 
     /// The worker's settings.
     pub fn config(&self) -> &WorkerConfig {
-        &self.config
+        &self.shared.assembly.worker
     }
 
-    /// The id of the Kafka cluster, once it is known.
+    /// host:port that statuses show.
+    pub fn worker_id(&self) -> &str {
+        &self.shared.worker.address
+    }
+
+    /// The id of the Kafka cluster; `None` while it does not answer.
     pub async fn cluster_id(&self) -> Option<String> {
-        None
+        self.cluster.id().await
     }
 
     /// The names of all connectors.
     ///
     /// # Errors
     /// [`HerderError::Internal`] when the state database is away; so for every command below.
-    pub async fn connectors(&self) -> Result<Vec<String>, HerderError> {
-        self.store.connector_names().await.map_err(internal)
+    pub async fn connectors(&self) -> Answer<Vec<String>> {
+        self.store().connector_names().await.map_err(internal)
     }
 
     /// All connectors, with what is asked for.
-    pub async fn overviews(
-        &self,
-        _with_info: bool,
-        _with_status: bool,
-    ) -> Result<Vec<Overview>, HerderError> {
-        Err(incomplete())
+    ///
+    /// # Errors
+    /// When the state database is away.
+    pub async fn overviews(&self, with_info: bool, with_status: bool) -> Answer<Vec<Overview>> {
+        let connectors = self.store().connectors().await.map_err(internal)?;
+        let mut statuses: HashMap<String, Vec<StoredStatus>> = HashMap::new();
+        if with_status {
+            for status in self.store().statuses(None).await.map_err(internal)? {
+                statuses.entry(status.connector.clone()).or_default().push(status);
+            }
+        }
+        let overview = |connector: StoredConnector| {
+            let statuses = statuses.remove(&connector.name);
+            let status = statuses.and_then(|statuses| self.status(Some(&connector), statuses));
+            let name = connector.name.clone();
+            let info = with_info.then(|| self.info(connector));
+            Overview { name, info, status }
+        };
+        Ok(connectors.into_iter().map(overview).collect())
     }
 
     /// A connector with its configuration and task ids.
-    pub async fn connector_info(&self, _name: &str) -> Result<ConnectorInfo, HerderError> {
-        Err(incomplete())
+    ///
+    /// # Errors
+    /// `Connector {c} not found`.
+    pub async fn connector_info(&self, name: &str) -> Answer<ConnectorInfo> {
+        Ok(self.info(self.known(name).await?))
     }
 
     /// A connector's configuration as submitted.
-    pub async fn connector_config(&self, _name: &str) -> Result<Props, HerderError> {
-        Err(incomplete())
+    ///
+    /// # Errors
+    /// `Connector {c} not found`.
+    pub async fn connector_config(&self, name: &str) -> Answer<Props> {
+        Ok(self.known(name).await?.config)
     }
 
-    /// Makes a connector. `config` holds its name; validation errors come first, then the conflict
-    /// of names.
+    /// Makes a connector; `config` holds its name. Validation comes before the conflict of names.
+    ///
+    /// # Errors
+    /// What is wrong with the configuration, else `Connector {c} already exists`.
     pub async fn create_connector(
         &self,
-        _name: &str,
-        _config: Props,
-        _target_state: TargetState,
-    ) -> Result<ConnectorInfo, HerderError> {
-        Err(incomplete())
+        name: &str,
+        config: Props,
+        target_state: TargetState,
+    ) -> Answer<ConnectorInfo> {
+        self.check(&config).await?;
+        let created = self.store().create_connector(name, &config, target_state).await;
+        if !created.map_err(internal)? {
+            return Err(HerderError::AlreadyExists(format!("Connector {name} already exists")));
+        }
+        self.poke(name)?;
+        let kind = self.shared.assembly.kind(&config);
+        Ok(ConnectorInfo { name: name.to_owned(), config, tasks: Vec::new(), kind })
     }
 
-    /// Makes a connector or replaces its configuration; says whether it is new.
+    /// Makes a connector or replaces its configuration; says whether it is new. The target state
+    /// stays.
+    ///
+    /// # Errors
+    /// What is wrong with the configuration.
     pub async fn put_connector_config(
         &self,
-        _name: &str,
-        _config: Props,
-    ) -> Result<(bool, ConnectorInfo), HerderError> {
-        Err(incomplete())
+        name: &str,
+        config: Props,
+    ) -> Answer<(bool, ConnectorInfo)> {
+        self.check(&config).await?;
+        let created = self.store().put_connector(name, &config).await.map_err(internal)?;
+        self.poke(name)?;
+        Ok((created, self.info_with(name, config).await?))
     }
 
     /// Sets and, with `None`, removes keys of a configuration.
+    ///
+    /// # Errors
+    /// `Connector {c} not found`; what is wrong with the outcome; [`HerderError::Conflict`] when
+    /// others kept changing the same configuration.
     pub async fn patch_connector_config(
         &self,
-        _name: &str,
-        _patch: BTreeMap<String, Option<String>>,
-    ) -> Result<ConnectorInfo, HerderError> {
-        Err(incomplete())
+        name: &str,
+        patch: SubmittedProps,
+    ) -> Answer<ConnectorInfo> {
+        for _ in 0..PATCH_ATTEMPTS {
+            let stored = self.known(name).await?;
+            let mut config = stored.config;
+            for (key, value) in &patch {
+                match value {
+                    Some(value) => config.insert(key.clone(), value.clone()),
+                    None => config.remove(key),
+                };
+            }
+            self.check(&config).await?;
+            let replaced = self.store().replace_config(name, stored.config_version, &config).await;
+            if replaced.map_err(internal)? {
+                self.poke(name)?;
+                return self.info_with(name, config).await;
+            }
+        }
+        Err(HerderError::Conflict(
+            "Cannot complete request momentarily due to stale configuration (typically caused by a \
+             concurrent config change)"
+                .to_owned(),
+        ))
     }
 
     /// Removes a connector; its offsets stay.
-    pub async fn delete_connector(&self, _name: &str) -> Result<(), HerderError> {
-        Err(incomplete())
+    ///
+    /// # Errors
+    /// `Connector {c} not found`.
+    pub async fn delete_connector(&self, name: &str) -> Answer<()> {
+        if !self.store().delete_connector(name).await.map_err(internal)? {
+            return Err(not_found(name));
+        }
+        self.poke(name)
     }
 
     /// Sets the target state PAUSED.
-    pub async fn pause(&self, _name: &str) -> Result<(), HerderError> {
-        Err(incomplete())
+    ///
+    /// # Errors
+    /// `Unknown connector {c}`.
+    pub async fn pause(&self, name: &str) -> Answer<()> {
+        self.set_target_state(name, TargetState::Paused).await
     }
 
     /// Sets the target state STARTED.
-    pub async fn resume(&self, _name: &str) -> Result<(), HerderError> {
-        Err(incomplete())
+    ///
+    /// # Errors
+    /// `Unknown connector {c}`.
+    pub async fn resume(&self, name: &str) -> Answer<()> {
+        self.set_target_state(name, TargetState::Started).await
     }
 
     /// Sets the target state STOPPED and removes all tasks.
-    pub async fn stop(&self, _name: &str) -> Result<(), HerderError> {
-        Err(incomplete())
+    ///
+    /// # Errors
+    /// `Unknown connector {c}`.
+    pub async fn stop(&self, name: &str) -> Answer<()> {
+        self.set_target_state(name, TargetState::Stopped).await
     }
 
-    /// Restarts the connector and, if asked to, its tasks (KIP-745). The status shows what will
-    /// restart as RESTARTING. Without `include_tasks` and `only_failed` it returns once the
-    /// connector has started.
-    pub async fn restart_connector(
+    /// Restarts the connector instance and waits until it has started.
+    ///
+    /// # Errors
+    /// `Unknown connector: {c}`, `Failed to start connector: {c}`.
+    pub async fn restart_connector(&self, name: &str) -> Answer<()> {
+        let known = self.store().request_connector_restart(name).await.map_err(internal)?;
+        if !known {
+            return Err(HerderError::NotFound(format!("Unknown connector: {name}")));
+        }
+        let outcome = self.poke_and_wait(name).await?;
+        match outcome.connector_failure {
+            None => Ok(()),
+            Some(trace) => {
+                Err(failed_to_start(format!("Failed to start connector: {name}"), trace))
+            }
+        }
+    }
+
+    /// Restarts the connector and, if asked to, its tasks, or those of them that failed (KIP-745).
+    /// Answers at once with the status as it will be: RESTARTING where something restarts.
+    ///
+    /// # Errors
+    /// `Unknown connector: {c}`, `Status for connector {c} not found`.
+    pub async fn restart_connector_and_tasks(
         &self,
-        _name: &str,
-        _include_tasks: bool,
-        _only_failed: bool,
-    ) -> Result<ConnectorStatus, HerderError> {
-        Err(incomplete())
+        name: &str,
+        include_tasks: bool,
+        only_failed: bool,
+    ) -> Answer<ConnectorStatus> {
+        let stored = self.store().connector(name).await.map_err(internal)?;
+        let Some(stored) = stored else {
+            return Err(HerderError::NotFound(format!("Unknown connector: {name}")));
+        };
+        let statuses = self.store().statuses(Some(name)).await.map_err(internal)?;
+        let status = self.status(Some(&stored), statuses).ok_or_else(|| {
+            HerderError::NotFound(format!("Status for connector {name} not found"))
+        })?;
+        let plan = restart_plan(status, include_tasks, only_failed);
+        if !plan.tasks.is_empty() {
+            let tasks: Vec<i32> = plan.tasks.iter().filter_map(|task| number(*task)).collect();
+            self.store().request_task_restarts(name, &tasks).await.map_err(internal)?;
+        }
+        if plan.connector {
+            self.store().request_connector_restart(name).await.map_err(internal)?;
+        }
+        self.poke(name)?;
+        Ok(plan.shown)
     }
 
-    /// Restarts one task.
-    pub async fn restart_task(&self, _id: &TaskId) -> Result<(), HerderError> {
-        Err(incomplete())
+    /// Restarts one task and waits until it has started.
+    ///
+    /// # Errors
+    /// `Unknown connector: {c}`, `Unknown task: {c}-{n}`, `Failed to start task: {c}-{n}`.
+    pub async fn restart_task(&self, id: &TaskId) -> Answer<()> {
+        let name = &id.connector;
+        if self.store().connector(name).await.map_err(internal)?.is_none() {
+            return Err(HerderError::NotFound(format!("Unknown connector: {name}")));
+        }
+        let task = number(id.task);
+        let tasks: Vec<i32> = task.into_iter().collect();
+        let known = self.store().request_task_restarts(name, &tasks).await.map_err(internal)?;
+        let Some(task) = known.first() else {
+            return Err(HerderError::NotFound(format!("Unknown task: {id}")));
+        };
+        let mut outcome = self.poke_and_wait(name).await?;
+        match outcome.task_failures.remove(task) {
+            None => Ok(()),
+            Some(trace) => Err(failed_to_start(format!("Failed to start task: {id}"), trace)),
+        }
     }
 
     /// The tasks of a connector with their configurations, ascending.
-    pub async fn task_infos(&self, _name: &str) -> Result<Vec<(TaskId, Props)>, HerderError> {
-        Err(incomplete())
+    ///
+    /// # Errors
+    /// `Connector {c} not found`.
+    pub async fn task_infos(&self, name: &str) -> Answer<Vec<(TaskId, Props)>> {
+        self.known(name).await?;
+        let tasks = self.store().tasks(name).await.map_err(internal)?;
+        Ok(tasks.into_iter().map(|task| (task_id(name, task.task), task.config)).collect())
     }
 
     /// The states of a connector and its tasks.
-    pub async fn connector_status(&self, _name: &str) -> Result<ConnectorStatus, HerderError> {
-        Err(incomplete())
+    ///
+    /// # Errors
+    /// `No status found for connector {c}`.
+    pub async fn connector_status(&self, name: &str) -> Answer<ConnectorStatus> {
+        let statuses = self.store().statuses(Some(name)).await.map_err(internal)?;
+        let stored = self.store().connector(name).await.map_err(internal)?;
+        self.status(stored.as_ref(), statuses)
+            .ok_or_else(|| HerderError::NotFound(format!("No status found for connector {name}")))
     }
 
     /// The state of one task.
-    pub async fn task_status(&self, _id: &TaskId) -> Result<StateInfo, HerderError> {
-        Err(incomplete())
+    ///
+    /// # Errors
+    /// `No status found for task {c}-{n}`.
+    pub async fn task_status(&self, id: &TaskId) -> Answer<StateInfo> {
+        let statuses = self.store().statuses(Some(&id.connector)).await.map_err(internal)?;
+        let task = number(id.task);
+        let found = statuses.into_iter().find(|status| Some(status.task) == task);
+        found
+            .map(state_info)
+            .ok_or_else(|| HerderError::NotFound(format!("No status found for task {id}")))
     }
 
     /// The topics that a connector used; empty for an unknown one.
-    pub async fn topics(&self, _name: &str) -> Result<Vec<String>, HerderError> {
-        Err(incomplete())
+    ///
+    /// # Errors
+    /// `Topic tracking is disabled.`
+    pub async fn topics(&self, name: &str) -> Answer<Vec<String>> {
+        if !self.config().topic_tracking_enable {
+            return Err(HerderError::Forbidden("Topic tracking is disabled.".to_owned()));
+        }
+        self.store().topics(name).await.map_err(internal)
     }
 
     /// Forgets the topics that a connector used.
-    pub async fn reset_topics(&self, _name: &str) -> Result<(), HerderError> {
-        Err(incomplete())
+    ///
+    /// # Errors
+    /// `Topic tracking is disabled.`, `Topic tracking reset is disabled.`
+    pub async fn reset_topics(&self, name: &str) -> Answer<()> {
+        if !self.config().topic_tracking_enable {
+            return Err(HerderError::Forbidden("Topic tracking is disabled.".to_owned()));
+        }
+        if !self.config().topic_tracking_allow_reset {
+            return Err(HerderError::Forbidden("Topic tracking reset is disabled.".to_owned()));
+        }
+        self.store().reset_topics(name).await.map_err(internal)
     }
 
     /// The offsets of a connector: of a source as stored, of a sink as its consumer group has them.
-    pub async fn offsets(&self, _name: &str) -> Result<Vec<ConnectorOffset>, HerderError> {
-        Err(incomplete())
-    }
-
-    /// Whether the worker can do its work. Bounded by 10 s.
-    pub async fn health(&self) -> Health {
-        Health {
-            started: false,
-            herder_alive: false,
-            database_reachable: self.store.ping().await.is_ok(),
-            broker_reachable: false,
+    ///
+    /// # Errors
+    /// `Connector {c} not found`; when the consumer group cannot be read.
+    pub async fn offsets(&self, name: &str) -> Answer<Vec<ConnectorOffset>> {
+        let connector = self.known(name).await?;
+        match self.shared.assembly.kind(&connector.config) {
+            ConnectorKind::Sink => self.sink_offsets(&connector).await,
+            ConnectorKind::Source | ConnectorKind::Unknown => self.source_offsets(name).await,
         }
     }
+
+    /// Everything that can be said about a configuration; nothing is created.
+    ///
+    /// # Errors
+    /// When the configuration does not say which plugin is meant, or cannot be judged.
+    pub async fn validate(&self, config: &SubmittedProps) -> Result<ConfigInfos, ValidationError> {
+        let scope = ValidationScope::of(self.plugins(), self.config());
+        validation::validate(&scope, config).await
+    }
+
+    /// Whether the worker can do its work. Answers within 10 s.
+    pub async fn health(&self) -> Health {
+        let (database, broker) = tokio::join!(
+            timeout(HEALTH_ANSWER_MAX, self.store().ping()),
+            timeout(HEALTH_ANSWER_MAX, self.cluster.answers())
+        );
+        Health {
+            started: self.shared.started.is_cancelled(),
+            herder_alive: self.shared.leases.beats_within(LOOP_SILENCE_MAX),
+            database_reachable: matches!(database, Ok(Ok(()))),
+            broker_reachable: broker.unwrap_or(false),
+        }
+    }
+}
+
+/// What the commands have in common.
+impl Herder {
+    fn store(&self) -> &Store {
+        &self.shared.assembly.store
+    }
+
+    async fn known(&self, name: &str) -> Answer<StoredConnector> {
+        self.store().connector(name).await.map_err(internal)?.ok_or_else(|| not_found(name))
+    }
+
+    async fn check(&self, config: &Props) -> Answer<()> {
+        let scope = ValidationScope::of(self.plugins(), self.config());
+        let submitted =
+            config.iter().map(|(key, value)| (key.clone(), Some(value.clone()))).collect();
+        validation::check(&scope, &submitted).await
+    }
+
+    /// The new configuration with the present tasks.
+    async fn info_with(&self, name: &str, config: Props) -> Answer<ConnectorInfo> {
+        let tasks = self.store().tasks(name).await.map_err(internal)?;
+        let kind = self.shared.assembly.kind(&config);
+        let tasks = tasks.into_iter().map(|task| task_id(name, task.task)).collect();
+        Ok(ConnectorInfo { name: name.to_owned(), config, tasks, kind })
+    }
+
+    fn info(&self, connector: StoredConnector) -> ConnectorInfo {
+        let kind = self.shared.assembly.kind(&connector.config);
+        let tasks = connector.tasks.iter().map(|task| task_id(&connector.name, *task)).collect();
+        ConnectorInfo { name: connector.name, config: connector.config, tasks, kind }
+    }
+
+    /// `None` while the connector has no status.
+    fn status(
+        &self,
+        connector: Option<&StoredConnector>,
+        statuses: Vec<StoredStatus>,
+    ) -> Option<ConnectorStatus> {
+        let mut own = None;
+        let mut tasks = Vec::new();
+        for status in statuses {
+            match usize::try_from(status.task) {
+                Ok(task) => tasks.push((task, state_info(status))),
+                Err(_) if status.task == CONNECTOR_TASK => {
+                    own = Some((status.connector.clone(), state_info(status)));
+                }
+                Err(_) => {}
+            }
+        }
+        let (name, own) = own?;
+        let kind = connector.map_or(ConnectorKind::Unknown, |connector| {
+            self.shared.assembly.kind(&connector.config)
+        });
+        Some(ConnectorStatus { name, connector: own, tasks, kind })
+    }
+
+    async fn set_target_state(&self, name: &str, target_state: TargetState) -> Answer<()> {
+        let known = self.store().set_target_state(name, target_state).await.map_err(internal)?;
+        if !known {
+            return Err(HerderError::NotFound(format!("Unknown connector {name}")));
+        }
+        self.poke(name)
+    }
+
+    fn poke(&self, name: &str) -> Answer<()> {
+        self.shared.poke(name, None).map_err(busy)
+    }
+
+    async fn poke_and_wait(&self, name: &str) -> Answer<Outcome> {
+        let (done, outcome) = oneshot::channel();
+        self.shared.poke(name, Some(done)).map_err(busy)?;
+        match timeout(RESTART_MAX, outcome).await {
+            Ok(Ok(outcome)) if outcome.store_away => {
+                Err(internal(ConnectError::retriable("the state database is away")))
+            }
+            Ok(Ok(outcome)) => Ok(outcome),
+            Ok(Err(_)) => Err(busy(Busy::ShuttingDown)),
+            Err(_) => Err(internal(ConnectError::retriable("Request timed out"))),
+        }
+    }
+
+    async fn source_offsets(&self, name: &str) -> Answer<Vec<ConnectorOffset>> {
+        let offsets = self.store().source_offsets(name).await.map_err(internal)?;
+        let parse = |text: &str| {
+            serde_json::from_str(text).map_err(|error| {
+                let text = format!("Failed to retrieve offsets for source connector {name}");
+                internal(ConnectError::fatal(text).because(error))
+            })
+        };
+        offsets
+            .iter()
+            .map(|offset| {
+                Ok(ConnectorOffset {
+                    partition: parse(&offset.partition)?,
+                    offset: parse(&offset.offset)?,
+                })
+            })
+            .collect()
+    }
+
+    async fn sink_offsets(&self, connector: &StoredConnector) -> Answer<Vec<ConnectorOffset>> {
+        let name = &connector.name;
+        let mut topics: Vec<String> =
+            connector.config.get("topics").map_or_else(Vec::new, |text| {
+                text.split(',').map(|topic| topic.trim().to_owned()).collect()
+            });
+        topics.extend(self.store().topics(name).await.map_err(internal)?);
+        topics.retain(|topic| !topic.is_empty());
+        topics.sort();
+        topics.dedup();
+        let offsets = self.cluster.group_offsets(name, &connector.config, &topics).await;
+        let offsets = offsets.map_err(|error| {
+            let text = "Failed to retrieve consumer group offsets for sink connector";
+            internal(ConnectError::retriable(format!("{text} {name}")).because(error))
+        })?;
+        Ok(offsets
+            .into_iter()
+            .map(|(at, offset)| ConnectorOffset {
+                partition: serde_json::json!({
+                    "kafka_partition": at.partition,
+                    "kafka_topic": &*at.topic,
+                }),
+                offset: serde_json::json!({ "kafka_offset": offset }),
+            })
+            .collect())
+    }
+}
+
+fn state_info(status: StoredStatus) -> StateInfo {
+    StateInfo {
+        state: status.state,
+        worker_id: status.worker_id,
+        trace: status.trace,
+        version: status.version,
+    }
+}
+
+fn task_id(connector: &str, task: i32) -> TaskId {
+    let task = usize::try_from(task).expect("task numbers are not negative: a constraint says so");
+    TaskId { connector: connector.to_owned(), task }
+}
+
+/// A task's number as stored; `None` when no task can have it.
+fn number(task: usize) -> Option<i32> {
+    i32::try_from(task).ok()
+}
+
+fn not_found(name: &str) -> HerderError {
+    HerderError::NotFound(format!("Connector {name} not found"))
 }
 
 fn internal(error: impl Into<ConnectError>) -> HerderError {
     HerderError::Internal(error.into())
 }
 
-fn incomplete() -> HerderError {
-    HerderError::Internal(ConnectError::fatal("the herder is incomplete"))
+fn failed_to_start(text: String, trace: String) -> HerderError {
+    internal(ConnectError::fatal(text).because(trace))
+}
+
+fn busy(busy: Busy) -> HerderError {
+    match busy {
+        Busy::ShuttingDown => internal(ConnectError::retriable("Worker is shutting down")),
+        Busy::TooManyRequests => HerderError::Conflict(
+            "Cannot complete request because of a conflicting operation (e.g. worker rebalance)"
+                .to_owned(),
+        ),
+    }
 }

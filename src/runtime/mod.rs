@@ -3,22 +3,24 @@
 //! Target state goes in through [`herder::Herder`] and is decided by the state database; the worker
 //! makes what runs on this machine equal to it.
 
+mod assembly;
+mod board;
+mod cluster;
+mod entity;
+mod leases;
+mod panics;
+mod runner;
+mod state;
+mod supervisor;
+mod worker;
+
 pub mod chain;
 pub mod config_infos;
 pub mod connector_config;
-mod dead_letter;
 pub mod herder;
 pub mod ledger;
-mod offset_flush;
-mod sink_commit;
-mod sink_record;
 pub mod sink_task;
-mod source_progress;
-mod source_record;
 pub mod source_task;
-pub mod submitted;
 pub mod task;
-pub mod tolerance;
-pub mod topic_creation;
 pub mod validation;
 pub mod worker_config;

@@ -76,6 +76,11 @@ fn read(row: &PgRow) -> Result<StoredConnector, StoreError> {
     })
 }
 
+/// Bound as text: sqlx binds `Json` as jsonb, which refuses U+0000.
+pub(super) fn to_json(config: &Props) -> String {
+    serde_json::to_string(config).expect("a map of strings is JSON")
+}
+
 impl Store {
     /// Every connector, by name.
     ///
@@ -126,11 +131,11 @@ impl Store {
                  on conflict (name) do nothing
                  returning name, config_version)
              insert into ferroconnect.connector_config (connector, version, config)
-             select name, config_version, $3 from made",
+             select name, config_version, $3::json from made",
         )
         .bind(name)
         .bind(target_state.name())
-        .bind(Json(config))
+        .bind(to_json(config))
         .execute(&self.pool)
         .await?;
         Ok(made.rows_affected() == 1)
@@ -151,11 +156,11 @@ impl Store {
                  returning name, config_version, xmax = 0 as created),
              versioned as (
                  insert into ferroconnect.connector_config (connector, version, config)
-                 select name, config_version, $2 from put)
+                 select name, config_version, $2::json from put)
              select created from put",
         )
         .bind(name)
-        .bind(Json(config))
+        .bind(to_json(config))
         .fetch_one(&self.pool)
         .await?;
         Ok(created)
@@ -179,11 +184,11 @@ impl Store {
                  where name = $1 and config_version = $2
                  returning name, config_version)
              insert into ferroconnect.connector_config (connector, version, config)
-             select name, config_version, $3 from put",
+             select name, config_version, $3::json from put",
         )
         .bind(name)
         .bind(config_version)
-        .bind(Json(config))
+        .bind(to_json(config))
         .execute(&self.pool)
         .await?;
         Ok(changed.rows_affected() == 1)

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sqlx::Row;
+use sqlx::{Connection, PgConnection, Row};
 
 use super::{Store, StoreError};
 
@@ -24,9 +24,9 @@ pub struct Lease {
 
 /// A worker process as it registers itself.
 #[derive(Clone, Debug)]
-pub struct Heartbeat {
+pub struct WorkerRow {
     /// Unique to the process.
-    pub worker_id: String,
+    pub id: String,
     /// host:port
     pub address: String,
     pub version: String,
@@ -34,42 +34,102 @@ pub struct Heartbeat {
     pub time_to_live: Duration,
 }
 
-impl Store {
+/// A worker's heartbeat: a connection of its own that holds an advisory lock. PostgreSQL lets the
+/// lock go as soon as the process is gone, so that a killed worker is known to be dead long before
+/// its time to live ends.
+#[derive(Debug)]
+pub struct Heartbeat {
+    worker: WorkerRow,
+    store: Store,
+    session: Option<PgConnection>,
+}
+
+impl Heartbeat {
+    /// A heartbeat that has not beaten yet.
+    pub fn new(store: Store, worker: WorkerRow) -> Self {
+        Self { worker, store, session: None }
+    }
+
     /// Registers the worker, or says that it is still alive, and returns the leases it holds.
     ///
     /// # Errors
-    /// [`StoreError::Away`].
-    pub async fn beat(&self, beat: &Heartbeat) -> Result<Vec<Lease>, StoreError> {
-        sqlx::query(
-            "insert into ferroconnect.worker (id, address, version, expires_at)
-             values ($1, $2, $3, now() + make_interval(secs => $4))
-             on conflict (id) do update set expires_at = excluded.expires_at",
-        )
-        .bind(&beat.worker_id)
-        .bind(&beat.address)
-        .bind(&beat.version)
-        .bind(beat.time_to_live.as_secs_f64())
-        .execute(&self.pool)
-        .await?;
-        let rows =
-            sqlx::query("select connector, task, epoch from ferroconnect.lease where worker = $1")
-                .bind(&beat.worker_id)
-                .fetch_all(&self.pool)
-                .await?;
-        rows.iter()
-            .map(|row| {
-                Ok(Lease {
-                    connector: row.try_get("connector")?,
-                    task: row.try_get("task")?,
-                    epoch: row.try_get("epoch")?,
-                    worker_id: beat.worker_id.clone(),
-                })
-            })
-            .collect()
+    /// [`StoreError::Away`]; the next beat connects anew.
+    pub async fn beat(&mut self) -> Result<Vec<Lease>, StoreError> {
+        let (mut session, locked) = match self.session.take() {
+            Some(session) => (session, true),
+            None => self.open_session().await?,
+        };
+        let leases = beat(&mut session, &self.worker).await?;
+        self.session = locked.then_some(session);
+        Ok(leases)
     }
 
-    /// Takes the lease of `task` for `worker_id` under a new epoch, unless another worker that is
-    /// alive holds it. A worker with the same address is this one's predecessor and counts as gone.
+    /// Removes the worker and its leases, and the rows of workers that ended long ago.
+    ///
+    /// # Errors
+    /// [`StoreError::Away`].
+    pub async fn leave(self) -> Result<(), StoreError> {
+        sqlx::query(
+            "with gone as (
+                 delete from ferroconnect.worker
+                 where id = $1 or expires_at < now() - interval '1 day'
+                 returning id)
+             delete from ferroconnect.lease where worker in (select id from gone)",
+        )
+        .bind(&self.worker.id)
+        .execute(&self.store.pool)
+        .await?;
+        Ok(())
+    }
+
+    /// Connects and takes the lock; a session that was cut off may still hold it for a while.
+    async fn open_session(&self) -> Result<(PgConnection, bool), StoreError> {
+        let mut session = PgConnection::connect_with(&self.store.pool.connect_options()).await?;
+        let locked = sqlx::query_scalar(
+            "select pg_try_advisory_lock(hashtext('ferroconnect.worker'), hashtext($1))",
+        )
+        .bind(&self.worker.id)
+        .fetch_one(&mut session)
+        .await?;
+        Ok((session, locked))
+    }
+}
+
+async fn beat(session: &mut PgConnection, worker: &WorkerRow) -> Result<Vec<Lease>, StoreError> {
+    sqlx::query(
+        "insert into ferroconnect.worker (id, address, version, expires_at, beat_at)
+         values ($1, $2, $3, now() + make_interval(secs => $4), now())
+         on conflict (id) do update
+             set expires_at = excluded.expires_at, beat_at = excluded.beat_at",
+    )
+    .bind(&worker.id)
+    .bind(&worker.address)
+    .bind(&worker.version)
+    .bind(worker.time_to_live.as_secs_f64())
+    .execute(&mut *session)
+    .await?;
+    let rows =
+        sqlx::query("select connector, task, epoch from ferroconnect.lease where worker = $1")
+            .bind(&worker.id)
+            .fetch_all(&mut *session)
+            .await?;
+    rows.iter()
+        .map(|row| {
+            Ok(Lease {
+                connector: row.try_get("connector")?,
+                task: row.try_get("task")?,
+                epoch: row.try_get("epoch")?,
+                worker_id: worker.id.clone(),
+            })
+        })
+        .collect()
+}
+
+impl Store {
+    /// Takes the lease of `task` for `worker` under a new epoch, unless another worker that is
+    /// alive holds it. Not alive is one with this worker's address (its predecessor), one whose
+    /// time to live has ended, and one without its advisory lock that missed two beats of a second:
+    /// after a restart of the database all workers are without for a moment.
     ///
     /// # Errors
     /// [`StoreError::Away`].
@@ -77,7 +137,7 @@ impl Store {
         &self,
         connector: &str,
         task: i32,
-        beat: &Heartbeat,
+        worker: &WorkerRow,
     ) -> Result<Option<Lease>, StoreError> {
         let epoch: Option<i64> = sqlx::query_scalar(
             "insert into ferroconnect.lease as held (connector, task, epoch, worker)
@@ -86,20 +146,28 @@ impl Store {
                  set epoch = excluded.epoch, worker = excluded.worker
                  where not exists (
                      select from ferroconnect.worker
-                     where id = held.worker and id <> $3 and address <> $4 and expires_at > now())
+                     where id = held.worker and id <> $3 and address <> $4 and expires_at > now()
+                         and (beat_at > now() - interval '2 seconds' or exists (
+                             select from pg_locks
+                             where locktype = 'advisory' and granted and objsubid = 2
+                                 and database = (select oid from pg_database
+                                                 where datname = current_database())
+                                 and classid::bigint =
+                                     hashtext('ferroconnect.worker')::bigint & 4294967295
+                                 and objid::bigint = hashtext(id)::bigint & 4294967295)))
              returning epoch",
         )
         .bind(connector)
         .bind(task)
-        .bind(&beat.worker_id)
-        .bind(&beat.address)
+        .bind(&worker.id)
+        .bind(&worker.address)
         .fetch_optional(&self.pool)
         .await?;
         Ok(epoch.map(|epoch| Lease {
             connector: connector.to_owned(),
             task,
             epoch,
-            worker_id: beat.worker_id.clone(),
+            worker_id: worker.id.clone(),
         }))
     }
 
@@ -133,24 +201,6 @@ impl Store {
         .fetch_optional(&self.pool)
         .await?;
         fenced_unless(held.is_some(), lease)
-    }
-
-    /// Removes the worker and its leases, and the rows of workers that ended long ago.
-    ///
-    /// # Errors
-    /// [`StoreError::Away`].
-    pub async fn leave(&self, worker_id: &str) -> Result<(), StoreError> {
-        sqlx::query(
-            "with gone as (
-                 delete from ferroconnect.worker
-                 where id = $1 or expires_at < now() - interval '1 day'
-                 returning id)
-             delete from ferroconnect.lease where worker in (select id from gone)",
-        )
-        .bind(worker_id)
-        .execute(&self.pool)
-        .await?;
-        Ok(())
     }
 }
 

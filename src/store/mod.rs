@@ -20,7 +20,7 @@ use sqlx::{Connection, PgConnection};
 
 pub use connectors::{StoredConnector, TargetState};
 pub use error::StoreError;
-pub use lease::{CONNECTOR_TASK, Heartbeat, Lease};
+pub use lease::{CONNECTOR_TASK, Heartbeat, Lease, WorkerRow};
 pub use sink_file::{SinkFileRow, SinkRecovery, SinkUpload};
 pub use status::{State, StoredStatus};
 pub use task_configs::StoredTask;

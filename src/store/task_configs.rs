@@ -3,6 +3,7 @@
 use sqlx::Row;
 use sqlx::types::Json;
 
+use super::connectors::to_json;
 use super::lease::fenced_unless;
 use super::{Lease, Store, StoreError};
 use crate::config::Props;
@@ -79,11 +80,11 @@ impl Store {
         if current.is_none() {
             return Ok(false);
         }
-        let configs: Vec<Json<&Props>> = configs.iter().map(Json).collect();
+        let configs: Vec<String> = configs.iter().map(to_json).collect();
         sqlx::query(
             "with new as (
-                 select (ordinal - 1)::integer as task, config
-                 from unnest($2::json[]) with ordinality as listed (config, ordinal)),
+                 select (ordinal - 1)::integer as task, config::json
+                 from unnest($2::text[]) with ordinality as listed (config, ordinal)),
              gone as (
                  delete from ferroconnect.task_config
                  where connector = $1 and task not in (select task from new)),

@@ -1,5 +1,8 @@
 //! Single message transforms and predicates; one file each, named as the class in snake case.
 
+pub mod extract_new_record_state;
+mod rebuild;
+
 use std::sync::Arc;
 
 use crate::data::{Record, RowPlan};

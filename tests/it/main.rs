@@ -6,6 +6,8 @@ mod compose;
 mod kafka;
 /// What happens to running connectors: crashes first.
 mod lifecycle;
+/// Every statement of the store, executed.
+mod store;
 /// What the tests share.
 mod support;
 /// The house rules: imports, file lengths.

@@ -1,0 +1,366 @@
+//! Makes connectors and tasks out of their plugins: what a configuration says, built.
+
+use std::sync::Arc;
+
+use crate::config::{Props, with_prefix};
+use crate::connector::{ConnectorContext, SinkTaskContext, SourceTaskContext};
+use crate::converter::{Converter, HeaderConverter, Role};
+use crate::error::{ConnectError, ErrorKind};
+use crate::metrics::{Metrics, TaskMetrics};
+use crate::plugin::{Constructor, Plugin, PluginKind, Plugins};
+use crate::runtime::chain::Chain;
+use crate::runtime::connector_config::{
+    CONNECTOR_CLASS, HEADER_CONVERTER, KEY_CONVERTER, TASKS_MAX, TASKS_MAX_ENFORCE, TOPICS,
+    TOPICS_REGEX, VALUE_CONVERTER, connector_config,
+};
+use crate::runtime::entity::{ConnectorKind, TaskId};
+use crate::runtime::ledger::Ledger;
+use crate::runtime::panics;
+use crate::runtime::sink_task::{SinkTaskParts, run_sink_task};
+use crate::runtime::source_task::{SourceTaskParts, run_source_task};
+use crate::runtime::task::TaskControl;
+use crate::runtime::worker_config::{ConverterConfig, WorkerConfig};
+use crate::store::{Lease, Store};
+
+/// The key that names the task's class in the original.
+const TASK_CLASS: &str = "task.class";
+
+/// What connectors and tasks are made with.
+#[derive(Debug)]
+pub(crate) struct Assembly {
+    pub store: Store,
+    pub plugins: Arc<Plugins>,
+    pub metrics: Arc<Metrics>,
+    pub worker: Arc<WorkerConfig>,
+}
+
+/// A task, ready to run.
+pub(crate) enum PreparedTask {
+    Source(Box<SourceTaskParts>),
+    Sink(Box<SinkTaskParts>),
+}
+
+impl PreparedTask {
+    /// Runs the task until it is cancelled or fails; a panic is a failure.
+    pub(crate) async fn run(self, control: TaskControl) -> Result<(), ConnectError> {
+        match self {
+            Self::Source(parts) => panics::caught_async(run_source_task(*parts, control)).await,
+            Self::Sink(parts) => panics::caught_async(run_sink_task(*parts, control)).await,
+        }
+    }
+}
+
+impl Assembly {
+    /// The plugin of a connector's configuration.
+    pub(crate) fn plugin(&self, config: &Props) -> Option<&Arc<Plugin>> {
+        let class = config.get(CONNECTOR_CLASS)?;
+        self.plugins.find(&[PluginKind::Source, PluginKind::Sink], class)
+    }
+
+    /// Which way a connector moves data.
+    pub(crate) fn kind(&self, config: &Props) -> ConnectorKind {
+        match self.plugin(config).map(|plugin| plugin.kind()) {
+            Some(PluginKind::Source) => ConnectorKind::Source,
+            Some(PluginKind::Sink) => ConnectorKind::Sink,
+            _ => ConnectorKind::Unknown,
+        }
+    }
+
+    /// The plugin's version, as statuses show it.
+    pub(crate) fn version(&self, config: &Props) -> Option<String> {
+        self.plugin(config).map(|plugin| plugin.version.to_owned())
+    }
+
+    /// The configurations of a connector's tasks.
+    ///
+    /// # Errors
+    /// Why the connector cannot be started.
+    pub(crate) fn plan(&self, name: &str, config: &Props) -> Result<Vec<Props>, ConnectError> {
+        let plugin = self.known_plugin(config)?;
+        let framework = connector_config(plugin.kind()).parse(config)?;
+        let tasks_max = usize::try_from(framework.integer(TASKS_MAX)).unwrap_or(1);
+        let context = ConnectorContext {
+            hosts: Arc::clone(&self.worker.hosts),
+            defaults: Arc::clone(&self.worker.sink_defaults),
+        };
+        let (Constructor::Source { connector: construct, .. }
+        | Constructor::Sink { connector: construct, .. }) = plugin.constructor
+        else {
+            return Err(no_connector(config));
+        };
+        let configs = panics::caught(|| construct(config, context)?.task_configs(tasks_max))?;
+        if configs.len() > tasks_max {
+            let text = too_many_tasks(name, configs.len(), tasks_max);
+            if framework.boolean(TASKS_MAX_ENFORCE) {
+                return Err(ConnectError::config(text));
+            }
+            tracing::warn!(connector = name, "{text}");
+        }
+        Ok(configs.into_iter().map(|task| with_framework_keys(plugin, config, task)).collect())
+    }
+
+    /// Makes a task.
+    ///
+    /// # Errors
+    /// Why it cannot be made; retriable when only the state database is away.
+    pub(crate) async fn task(
+        &self,
+        id: &TaskId,
+        lease: &Lease,
+        config: &Props,
+        task_config: &Props,
+    ) -> Result<PreparedTask, ConnectError> {
+        let plugin = self.known_plugin(config)?;
+        let metrics = self.metrics.task(&id.connector, id.task);
+        match plugin.constructor {
+            Constructor::Source { task: construct, .. } => {
+                let context = SourceTaskContext {
+                    connector: id.connector.clone(),
+                    task: id.task,
+                    offsets: self.store.source_offsets(&id.connector).await?,
+                    hosts: Arc::clone(&self.worker.hosts),
+                    metrics: Arc::clone(&metrics),
+                };
+                let parts = panics::caught(|| {
+                    let task = construct(task_config, context)?;
+                    let stages = self.stages(config)?;
+                    Ok(self.source_parts(id, lease, config, metrics, task, stages))
+                })?;
+                Ok(PreparedTask::Source(Box::new(parts)))
+            }
+            Constructor::Sink { task: construct, .. } => {
+                let context = SinkTaskContext {
+                    connector: id.connector.clone(),
+                    task: id.task,
+                    hosts: Arc::clone(&self.worker.hosts),
+                    defaults: Arc::clone(&self.worker.sink_defaults),
+                    ledger: Arc::new(Ledger::new(self.store.clone(), lease.clone())),
+                    metrics: Arc::clone(&metrics),
+                };
+                let parts = panics::caught(|| {
+                    let task = construct(task_config, context)?;
+                    let stages = self.stages(config)?;
+                    Ok(self.sink_parts(id, lease, config, metrics, task, stages))
+                })?;
+                Ok(PreparedTask::Sink(Box::new(parts)))
+            }
+            _ => Err(no_connector(config)),
+        }
+    }
+
+    fn source_parts(
+        &self,
+        id: &TaskId,
+        lease: &Lease,
+        config: &Props,
+        metrics: Arc<TaskMetrics>,
+        task: Box<dyn crate::connector::SourceTask>,
+        stages: Stages,
+    ) -> SourceTaskParts {
+        SourceTaskParts {
+            id: id.clone(),
+            lease: lease.clone(),
+            store: self.store.clone(),
+            config: config.clone(),
+            worker: Arc::clone(&self.worker),
+            metrics,
+            task,
+            chain: stages.chain,
+            key_converter: stages.key_converter,
+            value_converter: stages.value_converter,
+            header_converter: stages.header_converter,
+        }
+    }
+
+    fn sink_parts(
+        &self,
+        id: &TaskId,
+        lease: &Lease,
+        config: &Props,
+        metrics: Arc<TaskMetrics>,
+        task: Box<dyn crate::connector::SinkTask>,
+        stages: Stages,
+    ) -> SinkTaskParts {
+        SinkTaskParts {
+            id: id.clone(),
+            lease: lease.clone(),
+            store: self.store.clone(),
+            config: config.clone(),
+            worker: Arc::clone(&self.worker),
+            metrics,
+            task,
+            chain: stages.chain,
+            key_converter: stages.key_converter,
+            value_converter: stages.value_converter,
+            header_converter: stages.header_converter,
+        }
+    }
+
+    /// What stands between a task and Kafka.
+    fn stages(&self, config: &Props) -> Result<Stages, ConnectError> {
+        let worker = &self.worker;
+        Ok(Stages {
+            chain: Chain::build(&self.plugins, config)?,
+            key_converter: self.converter(
+                config,
+                KEY_CONVERTER,
+                &worker.key_converter,
+                Role::Key,
+            )?,
+            value_converter: self.converter(
+                config,
+                VALUE_CONVERTER,
+                &worker.value_converter,
+                Role::Value,
+            )?,
+            header_converter: self.header_converter(config)?,
+        })
+    }
+
+    fn converter(
+        &self,
+        config: &Props,
+        key: &str,
+        default: &ConverterConfig,
+        role: Role,
+    ) -> Result<Box<dyn Converter>, ConnectError> {
+        let chosen = own_or(config, key, default);
+        let plugin = self.plugins.find(&[PluginKind::Converter], &chosen.class);
+        match plugin.map(|plugin| plugin.constructor) {
+            Some(Constructor::Converter(construct)) => construct(&chosen.props, role),
+            _ => Err(unknown_converter(key, &chosen.class)),
+        }
+    }
+
+    fn header_converter(&self, config: &Props) -> Result<Box<dyn HeaderConverter>, ConnectError> {
+        let chosen = own_or(config, HEADER_CONVERTER, &self.worker.header_converter);
+        let plugin = self.plugins.find(&[PluginKind::HeaderConverter], &chosen.class);
+        match plugin.map(|plugin| plugin.constructor) {
+            Some(Constructor::HeaderConverter(construct)) => construct(&chosen.props),
+            _ => Err(unknown_converter(HEADER_CONVERTER, &chosen.class)),
+        }
+    }
+
+    fn known_plugin(&self, config: &Props) -> Result<&Arc<Plugin>, ConnectError> {
+        self.plugin(config).ok_or_else(|| no_connector(config))
+    }
+}
+
+struct Stages {
+    chain: Chain,
+    key_converter: Box<dyn Converter>,
+    value_converter: Box<dyn Converter>,
+    header_converter: Box<dyn HeaderConverter>,
+}
+
+/// A connector that names a converter uses only its own settings for it; one that does not gets the
+/// worker's, and its own settings are ignored.
+fn own_or(config: &Props, key: &str, default: &ConverterConfig) -> ConverterConfig {
+    match config.get(key) {
+        Some(class) => ConverterConfig {
+            class: class.trim().to_owned(),
+            props: with_prefix(config, &format!("{key}.")),
+        },
+        None => default.clone(),
+    }
+}
+
+/// The keys that the original's framework adds to a task's configuration.
+fn with_framework_keys(plugin: &Plugin, config: &Props, mut task: Props) -> Props {
+    task.entry(TASK_CLASS.to_owned()).or_insert_with(|| task_class(plugin.class));
+    if plugin.kind() == PluginKind::Sink {
+        for key in [TOPICS, TOPICS_REGEX] {
+            if let Some(value) = config.get(key) {
+                task.insert(key.to_owned(), value.clone());
+            }
+        }
+    }
+    task
+}
+
+/// `S3SinkConnector` has `S3SinkTask`, `PostgresConnector` has `PostgresConnectorTask`.
+fn task_class(connector: &str) -> String {
+    let stem = connector
+        .strip_suffix("Connector")
+        .filter(|stem| stem.ends_with("Sink") || stem.ends_with("Source"));
+    format!("{}Task", stem.unwrap_or(connector))
+}
+
+fn no_connector(config: &Props) -> ConnectError {
+    let class = config.get(CONNECTOR_CLASS).map_or("", String::as_str);
+    ConnectError::config(format!(
+        "connector.class \"{class}\" is no connector of this worker; GET /connector-plugins lists \
+         them"
+    ))
+}
+
+fn unknown_converter(key: &str, class: &str) -> ConnectError {
+    ConnectError::config(format!(
+        "{key} \"{class}\" is no converter of this worker; GET \
+         /connector-plugins?connectorsOnly=false lists them"
+    ))
+}
+
+fn too_many_tasks(name: &str, tasks: usize, tasks_max: usize) -> String {
+    format!(
+        "The connector {name} has generated {tasks} tasks, which is greater than {tasks_max}, the \
+         maximum number of tasks it is configured to create. This behaviour should be considered a \
+         bug and is disallowed. If necessary, it can be permitted by reconfiguring the connector \
+         with 'tasks.max.enforce' set to false; however, this option will be removed in a future \
+         release of Kafka Connect."
+    )
+}
+
+/// A failure as `trace` shows it: the original's class for it, the message, every cause on a line.
+/// User interfaces show the first line.
+pub(crate) fn trace_of(error: &ConnectError) -> String {
+    let class = match error.kind() {
+        ErrorKind::Retriable => "org.apache.kafka.connect.errors.RetriableException",
+        ErrorKind::Data => "org.apache.kafka.connect.errors.DataException",
+        ErrorKind::Config => "org.apache.kafka.common.config.ConfigException",
+        ErrorKind::Fatal => "org.apache.kafka.connect.errors.ConnectException",
+    };
+    format!("{class}: {}", error.trace())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn task_classes_are_the_originals() {
+        for (connector, task) in [
+            ("io.confluent.connect.s3.S3SinkConnector", "io.confluent.connect.s3.S3SinkTask"),
+            ("a.FileStreamSourceConnector", "a.FileStreamSourceTask"),
+            (
+                "io.debezium.connector.postgresql.PostgresConnector",
+                "io.debezium.connector.postgresql.PostgresConnectorTask",
+            ),
+        ] {
+            assert_eq!(task_class(connector), task);
+        }
+    }
+
+    #[test]
+    fn own_converter_settings_count_only_with_an_own_converter() {
+        let default = ConverterConfig {
+            class: "W".to_owned(),
+            props: Props::from([("w".to_owned(), "1".to_owned())]),
+        };
+        let props = |pairs: &[(&str, &str)]| -> Props {
+            pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+        };
+        let ignored = props(&[("key.converter.x", "2")]);
+        assert_eq!(own_or(&ignored, "key.converter", &default), default);
+        let own = props(&[("key.converter", " C "), ("key.converter.x", "2")]);
+        let chosen = own_or(&own, "key.converter", &default);
+        assert_eq!((chosen.class.as_str(), chosen.props), ("C", props(&[("x", "2")])));
+    }
+
+    #[test]
+    fn the_first_line_of_a_trace_has_class_and_message() {
+        let error = ConnectError::data("bad").because(ConnectError::fatal("why"));
+        let expected = "org.apache.kafka.connect.errors.DataException: bad\nCaused by: why";
+        assert_eq!(trace_of(&error), expected);
+    }
+}

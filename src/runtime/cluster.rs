@@ -1,0 +1,84 @@
+//! What the herder asks the Kafka cluster.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use crate::config::Props;
+use crate::data::TopicPartition;
+use crate::error::ConnectError;
+use crate::kafka::{Admin, ClientProps};
+use crate::runtime::worker_config::WorkerConfig;
+
+/// How long the cluster may take to answer a question.
+const ANSWER_MAX: Duration = Duration::from_secs(5);
+/// How long it may take for `/health`.
+const HEALTH_ANSWER_MAX: Duration = Duration::from_secs(4);
+
+/// The Kafka cluster, asked through one client that is made when it is first needed.
+#[derive(Debug)]
+pub(crate) struct Cluster {
+    worker: Arc<WorkerConfig>,
+    admin: OnceLock<Admin>,
+    id: OnceLock<String>,
+}
+
+impl Cluster {
+    pub(crate) fn new(worker: Arc<WorkerConfig>) -> Self {
+        Self { worker, admin: OnceLock::new(), id: OnceLock::new() }
+    }
+
+    /// The cluster's id; `None` while it does not answer.
+    pub(crate) async fn id(&self) -> Option<String> {
+        if let Some(id) = self.id.get() {
+            return Some(id.clone());
+        }
+        let id = self.admin().ok()?.cluster_id(ANSWER_MAX).await?;
+        Some(self.id.get_or_init(|| id).clone())
+    }
+
+    /// Whether a broker answers.
+    pub(crate) async fn answers(&self) -> bool {
+        match self.admin() {
+            Ok(admin) => admin.reachable(HEALTH_ANSWER_MAX).await.is_ok(),
+            Err(_) => false,
+        }
+    }
+
+    /// What the consumer group of the sink `name` has committed for `topics`.
+    pub(crate) async fn group_offsets(
+        &self,
+        name: &str,
+        config: &Props,
+        topics: &[String],
+    ) -> Result<Vec<(TopicPartition, i64)>, ConnectError> {
+        let group = self.consumer_group(name, config);
+        let client_id = format!("connector-adminclient-{name}");
+        let props = self.client_props(config, &client_id);
+        Admin::group_offsets(&props, &group, topics, ANSWER_MAX).await
+    }
+
+    /// Kafka Connect, `SinkUtils.consumerGroupId` and the overrides that come before it.
+    fn consumer_group(&self, name: &str, config: &Props) -> String {
+        let own = config.get("consumer.override.group.id");
+        let workers = || self.worker.settings.get("consumer.group.id");
+        own.or_else(workers).cloned().unwrap_or_else(|| format!("connect-{name}"))
+    }
+
+    fn client_props<'a>(&'a self, connector: &'a Props, client_id: &'a str) -> ClientProps<'a> {
+        ClientProps {
+            bootstrap_servers: &self.worker.bootstrap_servers,
+            worker: &self.worker.settings,
+            connector,
+            client_id,
+        }
+    }
+
+    fn admin(&self) -> Result<Admin, ConnectError> {
+        if let Some(admin) = self.admin.get() {
+            return Ok(admin.clone());
+        }
+        let none = Props::new();
+        let admin = Admin::new(&self.client_props(&none, "ferroconnect-worker"))?;
+        Ok(self.admin.get_or_init(|| admin).clone())
+    }
+}

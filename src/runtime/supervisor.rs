@@ -1,0 +1,255 @@
+//! One task on this worker: takes its lease, makes it, runs it, reports its state, and starts it
+//! again when it failed for a reason outside.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{oneshot, watch};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep, sleep_until};
+use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
+
+use crate::config::Props;
+use crate::error::{ConnectError, ErrorKind};
+use crate::runtime::assembly::{PreparedTask, trace_of};
+use crate::runtime::entity::{State, TaskId};
+use crate::runtime::state::Restarts;
+use crate::runtime::task::{TaskControl, random_fraction};
+use crate::runtime::worker::Shared;
+use crate::store::{Lease, StoredStatus};
+
+/// Between two attempts to get a lease that another worker holds, or from a database that is away.
+const ACQUIRE_INTERVAL: Duration = Duration::from_millis(500);
+/// A task bounds its own stop by the graceful time; this much later it is abandoned.
+const STOP_MARGIN: Duration = Duration::from_secs(1);
+
+/// What a task is run from.
+#[derive(Debug, Clone)]
+pub(crate) struct TaskPlan {
+    pub id: TaskId,
+    pub number: i32,
+    /// The connector's configuration.
+    pub config: Props,
+    pub task_config: Props,
+}
+
+/// Why a run ended.
+enum Ended {
+    /// It was told to, and drained.
+    Stopped,
+    /// It was told to, and did not in time.
+    Abandoned,
+    /// Another worker runs it now.
+    Lost,
+    Failed(ConnectError),
+}
+
+/// Supervises one task until `stop`.
+pub(crate) struct Supervisor {
+    pub shared: Arc<Shared>,
+    pub plan: TaskPlan,
+    pub paused: watch::Receiver<bool>,
+    pub stop: CancellationToken,
+    /// Told once whether the first start succeeded.
+    pub first_start: Option<oneshot::Sender<Result<(), String>>>,
+}
+
+impl Supervisor {
+    /// Runs the task until it is stopped or waits for a person; then waits to be stopped.
+    pub(crate) async fn run(mut self) {
+        let mut restarts = Restarts::new(self.shared.assembly.worker.task_restart);
+        while let Some(lease) = self.acquire().await {
+            let lost = self.shared.leases.watch(&lease);
+            let began = Instant::now();
+            let ended = self.run_once(&lease, &lost).await;
+            let go_on = match ended {
+                Ended::Failed(error) => {
+                    let jitter = random_fraction();
+                    let delay = restarts.after(error.kind(), began.elapsed(), jitter);
+                    self.report_failure(&lease, &error, delay, restarts.attempts());
+                    self.wait_for_restart(delay, &lost).await
+                }
+                Ended::Lost => true,
+                Ended::Stopped | Ended::Abandoned => {
+                    self.report(&lease, State::Unassigned, None);
+                    false
+                }
+            };
+            self.release(&lease).await;
+            if !go_on {
+                return;
+            }
+        }
+    }
+
+    /// The lease, as soon as it can be had; `None` when the task is stopped first.
+    async fn acquire(&self) -> Option<Lease> {
+        let shared = &self.shared;
+        loop {
+            let acquired = shared
+                .assembly
+                .store
+                .acquire(&self.plan.id.connector, self.plan.number, &shared.worker)
+                .await;
+            match acquired {
+                Ok(Some(lease)) => return Some(lease),
+                Ok(None) => tracing::debug!(task = %self.plan.id, "another worker has the lease"),
+                Err(error) => tracing::warn!(task = %self.plan.id, %error, "no lease"),
+            }
+            tokio::select! {
+                () = sleep(ACQUIRE_INTERVAL) => {}
+                () = self.stop.cancelled() => return None,
+            }
+        }
+    }
+
+    async fn release(&self, lease: &Lease) {
+        self.shared.leases.forget(lease);
+        if let Err(error) = self.shared.assembly.store.release(lease).await {
+            // The worker's end or its successor frees it.
+            tracing::debug!(task = %self.plan.id, %error, "the lease cannot be given back");
+        }
+    }
+
+    async fn run_once(&mut self, lease: &Lease, lost: &CancellationToken) -> Ended {
+        let assembly = &self.shared.assembly;
+        let TaskPlan { id, config, task_config, .. } = &self.plan;
+        let prepared = assembly.task(id, lease, config, task_config).await;
+        if let Some(first_start) = self.first_start.take() {
+            // Nobody may be waiting for it.
+            let _ = first_start.send(prepared.as_ref().map(|_| ()).map_err(trace_of));
+        }
+        match prepared {
+            Ok(prepared) => self.drive(lease, lost, prepared).await,
+            Err(error) => Ended::Failed(error),
+        }
+    }
+
+    /// Runs a prepared task, reporting what it is in, until it ends in one way or another.
+    async fn drive(
+        &mut self,
+        lease: &Lease,
+        lost: &CancellationToken,
+        task: PreparedTask,
+    ) -> Ended {
+        let (show, mut condition) = watch::channel(None);
+        let control =
+            TaskControl { cancel: self.stop.clone(), paused: self.paused.clone(), condition: show };
+        let id = &self.plan.id;
+        let span = tracing::info_span!("task", connector = id.connector, task = id.task);
+        let mut running = tokio::spawn(task.run(control).instrument(span));
+        tracing::info!(task = %id, "task started");
+        let mut overdue: Option<Instant> = None;
+        let mut shows = true;
+        loop {
+            self.report_condition(lease, &mut condition);
+            let deadline = overdue;
+            tokio::select! {
+                ended = &mut running => return self.ended(ended),
+                () = self.stop.cancelled(), if deadline.is_none() => {
+                    let limit = self.shared.assembly.worker.task_shutdown_graceful_timeout;
+                    overdue = Some(Instant::now() + limit + STOP_MARGIN);
+                }
+                () = reached(deadline) => {
+                    running.abort();
+                    tracing::warn!(task = %self.plan.id, "task did not stop in time and is abandoned");
+                    return Ended::Abandoned;
+                }
+                () = lost.cancelled() => {
+                    end_now(running).await;
+                    return Ended::Lost;
+                }
+                changed = self.paused.changed(), if deadline.is_none() => {
+                    // The connector's runner is gone, and stops this task as it goes.
+                    if changed.is_err() {
+                        self.stop.cancel();
+                    }
+                }
+                changed = condition.changed(), if shows => shows = changed.is_ok(),
+            }
+        }
+    }
+
+    fn ended(&self, joined: Result<Result<(), ConnectError>, tokio::task::JoinError>) -> Ended {
+        match joined {
+            Ok(Ok(())) if self.stop.is_cancelled() => Ended::Stopped,
+            Ok(Ok(())) => Ended::Failed(ConnectError::fatal(
+                "the task ended without having been asked to; restart it",
+            )),
+            Ok(Err(error)) => Ended::Failed(error),
+            Err(error) => Ended::Failed(ConnectError::fatal("the task was cut off").because(error)),
+        }
+    }
+
+    /// RUNNING or PAUSED; what keeps the task from moving stands in the trace.
+    fn report_condition(&self, lease: &Lease, condition: &mut watch::Receiver<Option<String>>) {
+        if self.stop.is_cancelled() {
+            return;
+        }
+        let state = if *self.paused.borrow() { State::Paused } else { State::Running };
+        self.report(lease, state, condition.borrow_and_update().clone());
+    }
+
+    fn report_failure(
+        &self,
+        lease: &Lease,
+        error: &ConnectError,
+        delay: Option<Duration>,
+        attempt: u32,
+    ) {
+        let next = match (delay, error.kind()) {
+            (Some(delay), _) => {
+                format!("Restarting by itself in {:.1} s, attempt {attempt}.", delay.as_secs_f64())
+            }
+            (None, ErrorKind::Retriable) => {
+                "Not restarting by itself any more: task.restart.max.attempts is reached."
+                    .to_owned()
+            }
+            (None, _) => {
+                "Waiting for a person: mend the cause, then change the configuration or POST \
+                 .../restart."
+                    .to_owned()
+            }
+        };
+        tracing::error!(task = %self.plan.id, ?error, next, "task failed");
+        self.report(lease, State::Failed, Some(format!("{}\n{next}\n", trace_of(error))));
+    }
+
+    fn report(&self, lease: &Lease, state: State, trace: Option<String>) {
+        let status = StoredStatus {
+            connector: lease.connector.clone(),
+            task: lease.task,
+            state,
+            worker_id: self.shared.worker.address.clone(),
+            trace,
+            version: self.shared.assembly.version(&self.plan.config),
+        };
+        self.shared.board.report(lease, status);
+    }
+
+    /// Whether the task is to be started again.
+    async fn wait_for_restart(&self, delay: Option<Duration>, lost: &CancellationToken) -> bool {
+        let due = delay.map(|delay| Instant::now() + delay);
+        tokio::select! {
+            () = self.stop.cancelled() => false,
+            () = reached(due) => true,
+            () = lost.cancelled() => true,
+        }
+    }
+}
+
+/// Ends when `at` is reached; never without one.
+async fn reached(at: Option<Instant>) {
+    match at {
+        Some(at) => sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// A fenced task must have no further effect: it is not asked to drain.
+async fn end_now(running: JoinHandle<Result<(), ConnectError>>) {
+    running.abort();
+    // A task that blocks its thread ends when it ends; its writes are refused.
+    let _ = tokio::time::timeout(STOP_MARGIN, running).await;
+}
