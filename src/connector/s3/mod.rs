@@ -1,1 +1,107 @@
-//! `io.confluent.connect.s3.S3SinkConnector`.
+//! The S3 sink: `io.confluent.connect.s3.S3SinkConnector`.
+//!
+//! Source: the S3 sink's behaviour as of 12.1, with both generations of class names. Ours beyond it:
+//! every kind of rotation is exactly once, because a file's boundaries are recorded before its object
+//! becomes visible, and files of quiet partitions are closed (`rotate.idle.interval.ms`).
+//!
+//! | module | does |
+//! |---|---|
+//! | `config_def`, `config` | the table of keys; the typed configuration |
+//! | `task` | open, put, pre_commit, close: effects |
+//! | `partition`, `rotation`, `partitioner`, `naming` | decisions, pure |
+//! | `file`, `upload`, `recovery` | a file's bytes; the protocol that makes it visible, and its end after a crash |
+//! | `store` | the requests, with errors that say what to do |
+//! | `format` | JSON and Parquet |
+
+mod config;
+mod config_def;
+mod file;
+mod format;
+mod naming;
+mod partition;
+mod partitioner;
+mod recovery;
+mod rotation;
+mod store;
+mod task;
+mod upload;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+pub use config_def::config_def;
+
+use self::config::S3Config;
+use self::store::Bucket;
+use self::task::S3SinkTask;
+use crate::config::{ConfigError, Props};
+use crate::connector::{Connector, ConnectorContext, SinkTask, SinkTaskContext};
+use crate::error::ConnectError;
+
+/// The class name of the original.
+pub const CLASS: &str = "io.confluent.connect.s3.S3SinkConnector";
+/// The version of the original that this one equals.
+pub const VERSION: &str = "12.1.0";
+
+const CHECK_DEADLINE: Duration = Duration::from_secs(3);
+
+/// Makes the connector.
+///
+/// # Errors
+/// None now: what is wrong is told by [`Connector::validate`], key by key.
+pub fn construct(
+    props: &Props,
+    context: ConnectorContext,
+) -> Result<Box<dyn Connector>, ConnectError> {
+    Ok(Box::new(S3SinkConnector { props: props.clone(), context }))
+}
+
+/// Makes a task.
+///
+/// # Errors
+/// When the configuration cannot work.
+pub fn construct_task(
+    props: &Props,
+    context: SinkTaskContext,
+) -> Result<Box<dyn SinkTask>, ConnectError> {
+    Ok(Box::new(S3SinkTask::new(props, context)?))
+}
+
+#[derive(Debug)]
+struct S3SinkConnector {
+    props: Props,
+    context: ConnectorContext,
+}
+
+#[async_trait]
+impl Connector for S3SinkConnector {
+    async fn validate(&self) -> Vec<ConfigError> {
+        let config = match S3Config::new(&self.props, &self.context.defaults) {
+            Ok(config) => config,
+            Err(errors) => return errors,
+        };
+        let bucket = &config.store.bucket;
+        let checked = match Bucket::new(&config.store, &self.context.hosts) {
+            Ok(bucket) => tokio::time::timeout(CHECK_DEADLINE, bucket.check()).await,
+            Err(error) => return vec![ConfigError::new(config_def::BUCKET, error.to_string())],
+        };
+        match checked {
+            Ok(Ok(())) => Vec::new(),
+            Ok(Err(error)) => vec![ConfigError::new(config_def::BUCKET, error.to_string())],
+            Err(_) => {
+                let seconds = CHECK_DEADLINE.as_secs();
+                let message = format!(
+                    "bucket \"{bucket}\" did not answer within {seconds} s; check store.url (or \
+                     the worker's AWS_ENDPOINT_URL_S3), s3.region and the credentials"
+                );
+                vec![ConfigError::new(config_def::BUCKET, message)]
+            }
+        }
+    }
+
+    fn task_configs(&self, tasks_max: usize) -> Result<Vec<Props>, ConnectError> {
+        // The original starts as many as allowed; the consumer group spreads the partitions.
+        Ok(vec![self.props.clone(); tasks_max])
+    }
+}

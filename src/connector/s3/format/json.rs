@@ -1,0 +1,251 @@
+//! JSON files, one document per line: `JsonFormat` of the S3 sink.
+//!
+//! A document is what JsonConverter writes without the schema's envelope, so its encoder writes it.
+
+use std::fmt;
+use std::io::Write as _;
+use std::sync::Arc;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+
+use super::{Provenance, RecordWriter};
+use crate::config::Props;
+use crate::converter::json::JsonConverter;
+use crate::converter::{Converter as _, Presence, RowEncoder};
+use crate::data::{Record, RowPlan, RowView};
+use crate::error::{ConnectError, DataError};
+
+/// `json.decimal.format`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum JsonDecimals {
+    Base64,
+    Numeric,
+}
+
+/// `s3.compression.type` with its level.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum JsonCompression {
+    None,
+    /// `None` is zlib's default level.
+    Gzip(Option<u32>),
+}
+
+/// How JSON files are written.
+#[derive(Debug, Clone)]
+pub(crate) struct JsonFormat {
+    decimals: JsonDecimals,
+    compression: JsonCompression,
+}
+
+impl JsonFormat {
+    /// Files with `decimals`, compressed by `compression`.
+    pub(crate) fn new(decimals: JsonDecimals, compression: JsonCompression) -> Self {
+        Self { decimals, compression }
+    }
+
+    pub(super) fn extension(&self) -> &'static str {
+        match self.compression {
+            JsonCompression::None => ".json",
+            JsonCompression::Gzip(_) => ".json.gz",
+        }
+    }
+
+    pub(super) fn writer(&self) -> Result<Box<dyn RecordWriter>, DataError> {
+        let decimals = match self.decimals {
+            JsonDecimals::Base64 => "BASE64",
+            JsonDecimals::Numeric => "NUMERIC",
+        };
+        let props: Props = [("schemas.enable", "false"), ("decimal.format", decimals)]
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .into();
+        let converter =
+            JsonConverter::new(&props).map_err(|error| DataError::new(error.to_string()))?;
+        let output = match self.compression {
+            JsonCompression::None => Output::Plain(Vec::new()),
+            JsonCompression::Gzip(level) => {
+                let level = level.map_or_else(Compression::default, Compression::new);
+                Output::Gzip(GzEncoder::new(Vec::new(), level))
+            }
+        };
+        Ok(Box::new(JsonWriter { converter, encoder: None, line: Vec::new(), output }))
+    }
+}
+
+enum Output {
+    Plain(Vec<u8>),
+    Gzip(GzEncoder<Vec<u8>>),
+}
+
+struct JsonWriter {
+    converter: JsonConverter,
+    /// The last plan's encoder; `None` in it: rows of the plan take the general path.
+    encoder: Option<(Arc<RowPlan>, Option<Box<dyn RowEncoder>>)>,
+    line: Vec<u8>,
+    output: Output,
+}
+
+impl fmt::Debug for JsonWriter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JsonWriter").finish_non_exhaustive()
+    }
+}
+
+impl JsonWriter {
+    fn end_line(&mut self, presence: Presence) -> Result<(), DataError> {
+        if presence == Presence::Null {
+            return Err(DataError::new("a null value has no document"));
+        }
+        self.line.push(b'\n');
+        match &mut self.output {
+            Output::Plain(bytes) => bytes.extend_from_slice(&self.line),
+            Output::Gzip(encoder) => encoder
+                .write_all(&self.line)
+                .map_err(|error| DataError::new(format!("gzip failed: {error}")))?,
+        }
+        Ok(())
+    }
+}
+
+impl RecordWriter for JsonWriter {
+    fn write_row(&mut self, plan: &Arc<RowPlan>, row: &RowView<'_>) -> Result<(), DataError> {
+        let known = self.encoder.as_ref().is_some_and(|(known, _)| Arc::ptr_eq(known, plan));
+        if !known {
+            let value = plan.value.as_ref();
+            let encoder = value.and_then(|value| self.converter.encoder(&plan.topic, value));
+            self.encoder = Some((plan.clone(), encoder));
+        }
+        let Some((_, Some(encoder))) = &self.encoder else {
+            return self.write_record(&plan.materialize(row)?);
+        };
+        self.line.clear();
+        let presence = encoder.write(row, &mut self.line)?;
+        self.end_line(presence)
+    }
+
+    fn write_record(&mut self, record: &Record) -> Result<(), DataError> {
+        self.line.clear();
+        let presence =
+            self.converter.from_connect_data(&record.topic, &record.value, &mut self.line)?;
+        self.end_line(presence)
+    }
+
+    fn memory(&self) -> usize {
+        self.line.capacity()
+            + match &self.output {
+                Output::Plain(bytes) => bytes.capacity(),
+                Output::Gzip(encoder) => encoder.get_ref().capacity(),
+            }
+    }
+
+    fn flush(&mut self) -> Result<(), ConnectError> {
+        match &mut self.output {
+            Output::Plain(_) => Ok(()),
+            Output::Gzip(encoder) => encoder.flush().map_err(compressing),
+        }
+    }
+
+    fn output(&mut self) -> &mut Vec<u8> {
+        match &mut self.output {
+            Output::Plain(bytes) => bytes,
+            Output::Gzip(encoder) => encoder.get_mut(),
+        }
+    }
+
+    fn finish(&mut self, _provenance: &Provenance) -> Result<(), ConnectError> {
+        match &mut self.output {
+            Output::Plain(_) => Ok(()),
+            Output::Gzip(encoder) => encoder.try_finish().map_err(compressing),
+        }
+    }
+}
+
+fn compressing(error: std::io::Error) -> ConnectError {
+    ConnectError::fatal("gzip failed").because(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read as _;
+
+    use super::*;
+    use crate::data::{Schema, SchemaAndValue, SchemaBuilder, Struct, Type, Value};
+
+    fn record(value: Value, schema: Option<Arc<Schema>>) -> Record {
+        Record {
+            topic: "t".into(),
+            partition: None,
+            key: SchemaAndValue::NULL,
+            value: SchemaAndValue { schema, value },
+            timestamp_ms: None,
+            headers: Vec::new(),
+        }
+    }
+
+    fn provenance() -> Provenance {
+        Provenance {
+            topic: "t".into(),
+            partition: 0,
+            first_offset: 0,
+            last_offset: 1,
+            first_timestamp_ms: None,
+            last_timestamp_ms: None,
+            key_fields: Vec::new(),
+        }
+    }
+
+    fn rows() -> Vec<Record> {
+        let schema = SchemaBuilder::structure()
+            .field("id", SchemaBuilder::new(Type::Int32).build())
+            .field("price", SchemaBuilder::decimal(2).optional().build())
+            .build();
+        let decimal = crate::data::Decimal { unscaled: 1234.into(), scale: 2 };
+        let row = |price| {
+            let value = Struct::new(schema.clone(), vec![Value::Int32(7), price]);
+            record(Value::Struct(Box::new(value)), Some(schema.clone()))
+        };
+        vec![row(Value::Decimal(decimal)), row(Value::Null), record(Value::string("x"), None)]
+    }
+
+    #[test]
+    fn a_line_per_record_with_explicit_nulls() {
+        for (decimals, price) in
+            [(JsonDecimals::Base64, "\"BNI=\""), (JsonDecimals::Numeric, "12.34")]
+        {
+            let format = JsonFormat::new(decimals, JsonCompression::None);
+            let mut writer = format.writer().unwrap();
+            rows().iter().for_each(|row| writer.write_record(row).unwrap());
+            writer.finish(&provenance()).unwrap();
+            let text = String::from_utf8(std::mem::take(writer.output())).unwrap();
+            let expected =
+                format!("{{\"id\":7,\"price\":{price}}}\n{{\"id\":7,\"price\":null}}\n\"x\"\n");
+            assert_eq!(text, expected);
+        }
+    }
+
+    #[test]
+    fn gzip_is_one_stream_even_when_output_was_taken() {
+        let format = JsonFormat::new(JsonDecimals::Base64, JsonCompression::Gzip(None));
+        let mut writer = format.writer().unwrap();
+        let mut object = Vec::new();
+        for row in rows() {
+            writer.write_record(&row).unwrap();
+            writer.flush().unwrap();
+            object.append(writer.output());
+        }
+        writer.finish(&provenance()).unwrap();
+        object.append(writer.output());
+        let mut text = String::new();
+        flate2::read::GzDecoder::new(object.as_slice()).read_to_string(&mut text).unwrap();
+        assert_eq!(text.lines().count(), 3);
+    }
+
+    #[test]
+    fn a_refused_record_leaves_no_trace() {
+        let format = JsonFormat::new(JsonDecimals::Base64, JsonCompression::None);
+        let mut writer = format.writer().unwrap();
+        let required = SchemaBuilder::new(Type::Int32).build();
+        writer.write_record(&record(Value::Null, Some(required))).unwrap_err();
+        assert!(writer.output().is_empty());
+    }
+}

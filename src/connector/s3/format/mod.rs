@@ -1,0 +1,90 @@
+//! File formats: one [`RecordWriter`] each.
+
+mod avro_schema;
+mod json;
+mod parquet;
+
+use std::sync::Arc;
+
+use crate::data::{Record, RowPlan, RowView, Schema};
+use crate::error::{ConnectError, DataError};
+
+pub(crate) use json::{JsonCompression, JsonDecimals, JsonFormat};
+pub(crate) use parquet::{Codec, ParquetFormat};
+
+/// Where a file's rows come from: what its metadata says about them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Provenance {
+    pub(crate) topic: Arc<str>,
+    pub(crate) partition: i32,
+    pub(crate) first_offset: i64,
+    pub(crate) last_offset: i64,
+    pub(crate) first_timestamp_ms: Option<i64>,
+    pub(crate) last_timestamp_ms: Option<i64>,
+    /// The fields of the record key, when it is a struct.
+    pub(crate) key_fields: Vec<String>,
+}
+
+/// Writes the rows of one file. A row that is refused leaves no trace.
+pub(crate) trait RecordWriter: Send {
+    /// Appends a planned row.
+    ///
+    /// # Errors
+    /// When the row does not fit the file.
+    fn write_row(&mut self, plan: &Arc<RowPlan>, row: &RowView<'_>) -> Result<(), DataError>;
+
+    /// Appends a tree.
+    ///
+    /// # Errors
+    /// When the record does not fit the file.
+    fn write_record(&mut self, record: &Record) -> Result<(), DataError>;
+
+    /// About how many bytes are held, those of [`RecordWriter::output`] among them.
+    fn memory(&self) -> usize;
+
+    /// Encodes what is held back for better compression, so that [`RecordWriter::output`] has it.
+    ///
+    /// # Errors
+    /// Fatal: a bug of the encoder.
+    fn flush(&mut self) -> Result<(), ConnectError>;
+
+    /// The encoded bytes that were not taken yet; the caller takes from the front.
+    fn output(&mut self) -> &mut Vec<u8>;
+
+    /// Ends the file; the remaining bytes stand in [`RecordWriter::output`] then.
+    ///
+    /// # Errors
+    /// Fatal: a bug of the encoder.
+    fn finish(&mut self, provenance: &Provenance) -> Result<(), ConnectError>;
+}
+
+/// The format of a connector's files.
+#[derive(Debug, Clone)]
+pub(crate) enum Format {
+    Parquet(ParquetFormat),
+    Json(JsonFormat),
+}
+
+impl Format {
+    /// What object names end in.
+    pub(crate) fn extension(&self) -> String {
+        match self {
+            Self::Parquet(format) => format.extension(),
+            Self::Json(format) => format.extension().to_owned(),
+        }
+    }
+
+    /// A writer for a file of `schema`.
+    ///
+    /// # Errors
+    /// When the format cannot hold rows of this schema.
+    pub(crate) fn writer(
+        &self,
+        schema: Option<&Arc<Schema>>,
+    ) -> Result<Box<dyn RecordWriter>, DataError> {
+        match self {
+            Self::Parquet(format) => format.writer(schema),
+            Self::Json(format) => format.writer(),
+        }
+    }
+}

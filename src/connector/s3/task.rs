@@ -1,0 +1,307 @@
+//! The sink task: rows in, objects out. What is decided stands in [`super::partition`] and
+//! [`super::rotation`]; what takes time runs in jobs ([`super::upload`]), so that a delivery never
+//! waits for a whole upload.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::task::{Id, JoinSet};
+use tokio::time::timeout;
+
+use super::config::S3Config;
+use super::file::Arrival;
+use super::partition::{PartitionWriter, memory_of};
+use super::recovery::recover;
+use super::store::Bucket;
+use super::upload::{Outcome, Uploader};
+use crate::config::Props;
+use crate::connector::{SinkTask, SinkTaskContext};
+use crate::data::{SinkBatch, TopicPartition};
+use crate::error::ConnectError;
+use crate::metrics::{TaskMetrics, set_gauge};
+
+/// What a task holds in memory before it frees some: open files, parts, uploads under way.
+const MEMORY_MAX: usize = 64 * 1024 * 1024;
+/// Closed files of a partition that may wait for their turn.
+const WAITING_FILES_MAX: usize = 32;
+/// How long a delivery may wait for uploads. Far below the default `max.poll.interval.ms`.
+const DELIVERY_WAIT: Duration = Duration::from_secs(30);
+/// How long a partition that is taken away may take to finish what is under way.
+const CLOSE_WAIT: Duration = Duration::from_secs(10);
+
+/// A task of the S3 sink.
+pub(super) struct S3SinkTask {
+    config: Arc<S3Config>,
+    uploader: Uploader,
+    metrics: Arc<TaskMetrics>,
+    partitions: BTreeMap<TopicPartition, PartitionWriter>,
+    jobs: JoinSet<Outcome>,
+    /// Whose job it is: what a job that panics cannot say itself.
+    owners: HashMap<Id, TopicPartition>,
+}
+
+impl fmt::Debug for S3SinkTask {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("S3SinkTask")
+            .field("uploader", &self.uploader)
+            .field("partitions", &self.partitions.keys())
+            .finish_non_exhaustive()
+    }
+}
+
+impl S3SinkTask {
+    /// A task ready to be assigned partitions.
+    ///
+    /// # Errors
+    /// When the configuration cannot work.
+    pub(super) fn new(props: &Props, context: SinkTaskContext) -> Result<Self, ConnectError> {
+        let config = S3Config::new(props, &context.defaults).map_err(|errors| {
+            let messages: Vec<_> = errors.into_iter().map(|error| error.message).collect();
+            ConnectError::config(messages.join("\n"))
+        })?;
+        for warning in &config.warnings {
+            tracing::warn!(warning, "the configuration is not taken as written");
+        }
+        let bucket = Bucket::new(&config.store, &context.hosts)?;
+        Ok(Self {
+            config: Arc::new(config),
+            uploader: Uploader::new(bucket, context.ledger, context.metrics.clone()),
+            metrics: context.metrics,
+            partitions: BTreeMap::new(),
+            jobs: JoinSet::new(),
+            owners: HashMap::new(),
+        })
+    }
+
+    /// Hands the rows of `batch` to their partitions, a run of one partition at a time.
+    async fn take(&mut self, batch: &SinkBatch, now_ms: i64) -> Result<(), ConnectError> {
+        let mut rows = batch.records.rows.iter().zip(&batch.origins).peekable();
+        while let Some((_, first)) = rows.peek() {
+            let index = first.partition;
+            let partition = batch.partitions.get(index as usize).ok_or_else(|| {
+                ConnectError::fatal(format!("a row names partition {index} of its batch"))
+            })?;
+            let writer = self.partitions.get_mut(partition).ok_or_else(|| {
+                ConnectError::fatal(format!(
+                    "No writer found for topic partition {partition}: it is not assigned to this \
+                     task"
+                ))
+            })?;
+            while let Some((row, origin)) = rows.next_if(|(_, origin)| origin.partition == index) {
+                let arrival = Arrival {
+                    batch,
+                    row: *row,
+                    offset: origin.offset,
+                    timestamp_ms: origin.timestamp_ms,
+                    now_ms,
+                };
+                writer.take(&arrival, &self.config)?;
+                if WAITING_FILES_MAX <= writer.waiting() {
+                    break;
+                }
+            }
+            self.start_jobs();
+            self.make_room(partition).await?;
+        }
+        Ok(())
+    }
+
+    /// Waits until `partition` may close files again.
+    async fn make_room(&mut self, partition: &TopicPartition) -> Result<(), ConnectError> {
+        let waiting = |task: &Self| task.partitions.get(partition).map_or(0, |p| p.waiting());
+        while WAITING_FILES_MAX <= waiting(self) {
+            self.wait_for_a_job().await?;
+        }
+        Ok(())
+    }
+
+    /// Gives memory back until the task is within its bound, the largest file first.
+    async fn free_memory(&mut self) -> Result<(), ConnectError> {
+        while MEMORY_MAX < self.partitions.values().map(PartitionWriter::memory).sum() {
+            let largest = self.partitions.values_mut().max_by_key(|writer| writer.open_memory());
+            if let Some(writer) = largest.filter(|writer| MEMORY_MAX / 4 < writer.open_memory()) {
+                writer.shrink()?;
+                self.start_jobs();
+            } else if self.jobs.is_empty() {
+                let Some(writer) =
+                    self.partitions.values_mut().max_by_key(|writer| writer.open_memory())
+                else {
+                    return Ok(());
+                };
+                writer.shrink()?;
+                self.start_jobs();
+            } else {
+                self.wait_for_a_job().await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Starts a job for each partition that has work and no job.
+    fn start_jobs(&mut self) {
+        for (partition, writer) in &mut self.partitions {
+            let Some(work) = writer.work() else { continue };
+            let bytes = memory_of(&work);
+            let job = self.uploader.clone().run(partition.clone(), work);
+            let handle = self.jobs.spawn(job);
+            self.owners.insert(handle.id(), partition.clone());
+            writer.started(handle, bytes);
+        }
+    }
+
+    /// Takes what finished jobs hand back, without waiting.
+    ///
+    /// # Errors
+    /// The first job's failure; every job is taken.
+    fn collect_jobs(&mut self) -> Result<(), ConnectError> {
+        let mut result = Ok(());
+        while let Some(joined) = self.jobs.try_join_next_with_id() {
+            result = result.and(self.joined(joined));
+        }
+        result
+    }
+
+    async fn wait_for_a_job(&mut self) -> Result<(), ConnectError> {
+        self.start_jobs();
+        match timeout(DELIVERY_WAIT, self.jobs.join_next_with_id()).await {
+            Ok(Some(joined)) => self.joined(joined),
+            Ok(None) => Ok(()),
+            Err(_) => Err(ConnectError::retriable(format!(
+                "uploads are slower than records arrive: none finished within {} s; consumption \
+                 waits for them",
+                DELIVERY_WAIT.as_secs()
+            ))),
+        }
+    }
+
+    fn joined(
+        &mut self,
+        joined: Result<(Id, Outcome), tokio::task::JoinError>,
+    ) -> Result<(), ConnectError> {
+        match joined {
+            Ok((id, Outcome { partition, work, result })) => {
+                self.owners.remove(&id);
+                if let Some(writer) = self.partitions.get_mut(&partition) {
+                    writer.finished(work, result.is_ok());
+                }
+                result
+            }
+            Err(error) => {
+                let owner = self.owners.remove(&error.id());
+                // Cancelled: the partition was taken away.
+                if error.is_cancelled() {
+                    return Ok(());
+                }
+                let partition = owner.map(|partition| partition.to_string()).unwrap_or_default();
+                Err(ConnectError::fatal(format!(
+                    "the upload of partition {partition} broke off; restart the task, which goes \
+                     on at the last complete file"
+                ))
+                .because(error))
+            }
+        }
+    }
+
+    /// Repeats what failed before anything new is taken, so that a task does not swing between
+    /// retrying and running.
+    async fn repeat_failed(&mut self) -> Result<(), ConnectError> {
+        while self.partitions.values().any(|writer| writer.is_failing) {
+            self.wait_for_a_job().await?;
+        }
+        Ok(())
+    }
+
+    /// Ends the jobs of `partitions`: waits for them, and breaks them off at the end of its patience.
+    async fn end_jobs(&mut self, partitions: &[TopicPartition], patience: Duration) {
+        let is_busy = |task: &Self| {
+            let mut writers = partitions.iter().filter_map(|p| task.partitions.get(p));
+            writers.any(|writer| writer.job().is_some())
+        };
+        let finished = timeout(patience, async {
+            while is_busy(self) {
+                let Some(joined) = self.jobs.join_next_with_id().await else { return };
+                if let Err(error) = self.joined(joined) {
+                    tracing::warn!(error = error.trace(), "an upload failed while closing");
+                }
+            }
+        });
+        if finished.await.is_err() {
+            let writers = partitions.iter().filter_map(|p| self.partitions.get(p));
+            writers.filter_map(PartitionWriter::job).for_each(|handle| handle.abort());
+        }
+    }
+
+    async fn give_up(&mut self, partitions: &[TopicPartition], patience: Duration) {
+        self.end_jobs(partitions, patience).await;
+        let gone = partitions.iter().filter_map(|partition| self.partitions.remove(partition));
+        let uploads: Vec<_> = gone.filter_map(|writer| writer.upload()).collect();
+        // Not worth the rest of a rebalance's time.
+        if timeout(patience, self.uploader.abort(uploads)).await.is_err() {
+            tracing::warn!("uploads are left to be aborted by the next owner");
+        }
+    }
+
+    fn show(&self) {
+        let open = self.partitions.values().filter(|writer| writer.is_open()).count();
+        set_gauge(&self.metrics.sink_open_files, open as u64);
+    }
+}
+
+#[async_trait]
+impl SinkTask for S3SinkTask {
+    async fn open(
+        &mut self,
+        partitions: &[TopicPartition],
+    ) -> Result<Vec<(TopicPartition, i64)>, ConnectError> {
+        let mut starts = Vec::new();
+        for partition in partitions {
+            let recovered = recover(&self.uploader, partition).await?;
+            starts.extend(recovered.start.map(|start| (partition.clone(), start)));
+            let writer = PartitionWriter::new(partition.clone(), &self.config, recovered.recorded);
+            self.partitions.insert(partition.clone(), writer);
+        }
+        Ok(starts)
+    }
+
+    async fn put(&mut self, batch: &SinkBatch) -> Result<(), ConnectError> {
+        self.collect_jobs()?;
+        self.repeat_failed().await?;
+        let now_ms = chrono::Utc::now().timestamp_millis();
+        self.take(batch, now_ms).await?;
+        for writer in self.partitions.values_mut() {
+            writer.pass_time(&self.config, now_ms)?;
+        }
+        self.start_jobs();
+        self.free_memory().await?;
+        self.show();
+        Ok(())
+    }
+
+    async fn pre_commit(&mut self) -> Result<Vec<(TopicPartition, i64)>, ConnectError> {
+        let result = self.collect_jobs();
+        if result.is_ok() {
+            self.start_jobs();
+        }
+        result?;
+        let writers = self.partitions.iter_mut();
+        Ok(writers
+            .filter_map(|(partition, writer)| Some((partition.clone(), writer.take_committable()?)))
+            .collect())
+    }
+
+    async fn close(&mut self, partitions: &[TopicPartition]) -> Result<(), ConnectError> {
+        self.give_up(partitions, CLOSE_WAIT).await;
+        self.show();
+        Ok(())
+    }
+
+    async fn stop(mut self: Box<Self>) -> Result<(), ConnectError> {
+        let partitions: Vec<_> = self.partitions.keys().cloned().collect();
+        self.give_up(&partitions, CLOSE_WAIT).await;
+        self.show();
+        Ok(())
+    }
+}

@@ -1,0 +1,206 @@
+//! Jobs that run beside the task: parts on their way while a file grows, and the protocol that makes
+//! closed files visible.
+//!
+//! 1. all parts are up; 2. the ledger records the files as about to be completed, under the task's
+//! lease; 3. the uploads are completed, each one atomic; 4. the ledger records them as done together
+//! with the offset to go on at. A crash between any two leaves what [`super::recovery`] finishes. A
+//! job that fails hands everything back, and the next one goes on at the same stage.
+
+use std::fmt;
+use std::sync::Arc;
+
+use futures::future::join_all;
+use tokio::sync::Semaphore;
+
+use super::file::{ClosedFile, Stage, Transfer};
+use super::store::{Bucket, Completion};
+use crate::connector::{FileLedger, SinkFile};
+use crate::data::TopicPartition;
+use crate::error::ConnectError;
+use crate::metrics::TaskMetrics;
+
+/// Requests with content under way at a time, per task.
+const PARTS_IN_FLIGHT: usize = 8;
+
+/// What jobs need.
+#[derive(Clone)]
+pub(super) struct Uploader {
+    pub(super) bucket: Bucket,
+    pub(super) ledger: Arc<dyn FileLedger>,
+    metrics: Arc<TaskMetrics>,
+    slots: Arc<Semaphore>,
+}
+
+impl fmt::Debug for Uploader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Uploader").field("bucket", &self.bucket).finish_non_exhaustive()
+    }
+}
+
+/// What a job hands back: everything that it was given, further or not.
+#[derive(Debug)]
+pub(super) struct Outcome {
+    pub(super) partition: TopicPartition,
+    pub(super) work: Work,
+    pub(super) result: Result<(), ConnectError>,
+}
+
+/// What a job works on.
+#[derive(Debug)]
+pub(super) enum Work {
+    /// Parts of the open file `key`.
+    Parts { key: String, transfer: Transfer },
+    /// Closed files, in offset order.
+    Files(Vec<ClosedFile>),
+}
+
+impl Uploader {
+    pub(super) fn new(
+        bucket: Bucket,
+        ledger: Arc<dyn FileLedger>,
+        metrics: Arc<TaskMetrics>,
+    ) -> Self {
+        Self { bucket, ledger, metrics, slots: Arc::new(Semaphore::new(PARTS_IN_FLIGHT)) }
+    }
+
+    /// Does `work` of `partition` as far as it goes.
+    pub(super) async fn run(self, partition: TopicPartition, mut work: Work) -> Outcome {
+        let result = match &mut work {
+            Work::Parts { key, transfer } => self.upload(&partition, key, transfer).await,
+            Work::Files(files) => self.commit(&partition, files).await,
+        };
+        Outcome { partition, work, result }
+    }
+
+    /// Aborts the uploads of files that are given up, by key and id. What fails is left to the next
+    /// owner of the partition.
+    pub(super) async fn abort(&self, uploads: Vec<(String, String)>) {
+        for (key, upload_id) in uploads {
+            let aborted = match self.bucket.abort(&key, &upload_id).await {
+                Ok(()) => self.ledger.upload_ended(&key, &upload_id).await,
+                Err(error) => Err(error),
+            };
+            if let Err(error) = aborted {
+                tracing::warn!(key, error = error.trace(), "an upload is left to be aborted later");
+            }
+        }
+    }
+
+    async fn commit(
+        &self,
+        partition: &TopicPartition,
+        files: &mut [ClosedFile],
+    ) -> Result<(), ConnectError> {
+        let uploads = files.iter_mut().filter(|file| file.stage == Stage::Uploading);
+        all(uploads.map(|file| self.upload_rest(partition, file))).await?;
+
+        let rows = rows(files, Stage::Uploading);
+        if !rows.is_empty() {
+            fail::fail_point!("s3::before_completing");
+            self.ledger.completing(&rows).await?;
+            fail::fail_point!("s3::after_completing");
+            advance(files, Stage::Uploading, Stage::Completing);
+        }
+
+        let uploads = files.iter_mut().filter(|file| file.stage == Stage::Completing);
+        all(uploads.map(|file| self.complete(file))).await?;
+
+        let Some(last) = files.iter().map(|file| file.last_offset).max() else { return Ok(()) };
+        self.ledger.completed(&self::rows(files, Stage::Completed), last + 1).await?;
+        fail::fail_point!("s3::after_completed");
+        self.count(files);
+        Ok(())
+    }
+
+    async fn upload_rest(
+        &self,
+        partition: &TopicPartition,
+        file: &mut ClosedFile,
+    ) -> Result<(), ConnectError> {
+        let transfer = file.transfer.as_mut().expect("only files whose transfer is home");
+        if transfer.etags.is_empty() && transfer.pending.len() == 1 {
+            transfer.only_part = transfer.pending.front().cloned();
+        }
+        self.upload(partition, &file.key, transfer).await
+    }
+
+    async fn upload(
+        &self,
+        partition: &TopicPartition,
+        key: &str,
+        transfer: &mut Transfer,
+    ) -> Result<(), ConnectError> {
+        let upload_id = match &transfer.upload_id {
+            Some(upload_id) => upload_id.clone(),
+            None => transfer.upload_id.insert(self.bucket.create(key).await?).clone(),
+        };
+        if !transfer.is_recorded {
+            self.ledger.upload_started(partition, key, &upload_id).await?;
+            transfer.is_recorded = true;
+        }
+        while let Some(part) = transfer.pending.front().cloned() {
+            let slot = self.slots.acquire().await.expect("the semaphore is never closed");
+            let length = part.len() as u64;
+            let index = transfer.etags.len();
+            let etag = self.bucket.put_part(key, &upload_id, index, part).await?;
+            drop(slot);
+            transfer.etags.push(etag);
+            transfer.pending.pop_front();
+            transfer.uploaded += length;
+        }
+        Ok(())
+    }
+
+    async fn complete(&self, file: &mut ClosedFile) -> Result<(), ConnectError> {
+        let transfer = file.transfer.as_mut().expect("only files whose transfer is home");
+        let upload_id = transfer.upload_id.clone().unwrap_or_default();
+        match self.bucket.complete(&file.key, &upload_id, &transfer.etags).await? {
+            Completion::Done => {
+                fail::fail_point!("s3::after_complete_upload");
+                transfer.only_part = None;
+                file.stage = Stage::Completed;
+                Ok(())
+            }
+            Completion::Lost if transfer.start_over() => {
+                file.stage = Stage::Uploading;
+                Err(ConnectError::retriable(format!(
+                    "the upload of key \"{}\" was aborted by somebody else; it is repeated",
+                    file.key
+                )))
+            }
+            Completion::Lost => Err(ConnectError::fatal(format!(
+                "the upload of key \"{}\" was aborted by somebody else; exempt uploads of this \
+                 sink from the bucket's lifecycle rule and restart the task, which writes the \
+                 file again",
+                file.key
+            ))),
+        }
+    }
+
+    fn count(&self, files: &[ClosedFile]) {
+        self.metrics.sink_files.inc_by(files.len() as u64);
+        let transfers = files.iter().filter_map(|file| file.transfer.as_ref());
+        self.metrics.sink_bytes.inc_by(transfers.map(|transfer| transfer.uploaded).sum());
+        for file in files {
+            let (first, last) = (file.first_offset, file.last_offset);
+            let (key, records, reason) = (&file.key, file.records, file.reason);
+            tracing::debug!(key, first, last, records, ?reason, "file completed");
+        }
+    }
+}
+
+/// Waits for all, even when one fails: a request that is dropped half-way could leave an upload that
+/// nobody knows.
+async fn all(
+    futures: impl Iterator<Item = impl Future<Output = Result<(), ConnectError>>>,
+) -> Result<(), ConnectError> {
+    join_all(futures).await.into_iter().collect()
+}
+
+fn rows(files: &[ClosedFile], stage: Stage) -> Vec<SinkFile> {
+    files.iter().filter(|file| file.stage == stage).map(ClosedFile::row).collect()
+}
+
+fn advance(files: &mut [ClosedFile], from: Stage, to: Stage) {
+    files.iter_mut().filter(|file| file.stage == from).for_each(|file| file.stage = to);
+}
