@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::config::{ConfigDef, Props};
 use crate::connector::{
-    Connector, ConnectorContext, SinkTask, SinkTaskContext, SourceTask, SourceTaskContext,
+    Connector, ConnectorContext, SinkTask, SinkTaskContext, SourceTask, SourceTaskContext, s3,
 };
 use crate::converter::{Converter, HeaderConverter, Role, json};
 use crate::error::ConnectError;
@@ -153,7 +153,7 @@ const DEBEZIUM_VERSION: &str = "3.6.3.Final";
 
 /// One entry per plugin.
 fn builtin() -> Vec<Plugin> {
-    let mut plugins = vec![];
+    let mut plugins = vec![s3_sink()];
     plugins.extend(converters());
     plugins.extend(transformations());
     plugins
@@ -172,6 +172,16 @@ fn transformations() -> Vec<Plugin> {
         extract_new_record_state::config_def,
         extract_new_record_state::construct,
     )]
+}
+
+fn s3_sink() -> Plugin {
+    Plugin {
+        class: s3::CLASS,
+        aliases: &[],
+        version: s3::VERSION,
+        config_def: s3::config_def,
+        constructor: Constructor::Sink { connector: s3::construct, task: s3::construct_task },
+    }
 }
 
 fn converters() -> Vec<Plugin> {

@@ -9,6 +9,9 @@ use super::partitioner::Partitioner;
 use super::rotation::{Limits, Schedule, zone};
 use crate::config::{ConfigError, Parsed, Props, Secret, SinkDefaults};
 
+#[cfg(test)]
+mod tests;
+
 const REGION_DEFAULT: &str = "us-west-2";
 const ROTATE_IDLE_INTERVAL_MS_DEFAULT: i64 = 60_000;
 
@@ -78,10 +81,7 @@ impl S3Config {
     pub(super) fn new(props: &Props, defaults: &SinkDefaults) -> Result<Self, Vec<ConfigError>> {
         let mut reader = Reader { errors: Vec::new(), warnings: Vec::new() };
         let props = reader.without_placeholders(props);
-        let parsed = match config_def().parse(&props) {
-            Ok(parsed) => parsed,
-            Err(_) => return Err(table_errors(&props)),
-        };
+        let Ok(parsed) = config_def().parse(&props) else { return Err(table_errors(&props)) };
         reader.check_unsupported(&parsed);
         let format = reader.format(&parsed);
         let store = reader.store(&parsed, &props, defaults);
@@ -447,126 +447,4 @@ fn is_sse_key(key: &Secret) -> bool {
     base64::engine::general_purpose::STANDARD
         .decode(key.expose())
         .is_ok_and(|bytes| bytes.len() == 32)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn example() -> Props {
-        let text = include_str!("../../../connectors/s3-sink.json");
-        let file: serde_json::Value = serde_json::from_str(text).unwrap();
-        let config = file["config"].as_object().unwrap().iter();
-        config
-            .map(|(key, value)| {
-                let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-                (key.clone(), text)
-            })
-            .collect()
-    }
-
-    fn with(changes: &[(&str, &str)]) -> Props {
-        let mut props = example();
-        props.extend(changes.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));
-        props
-    }
-
-    fn worker() -> SinkDefaults {
-        SinkDefaults {
-            endpoint_url: Some("http://minio:9000".to_owned()),
-            region: Some("eu-central-1".to_owned()),
-            access_key_id: Some("id".to_owned()),
-            secret_access_key: Some(Secret::new("secret")),
-            session_token: None,
-            rotate_idle_interval_ms: Some(1_500),
-        }
-    }
-
-    #[test]
-    fn the_example_file_uses_the_workers_endpoint_and_keys() {
-        let config = S3Config::new(&example(), &worker()).unwrap();
-        assert_eq!(config.store.endpoint.unwrap().as_str(), "http://minio:9000/");
-        assert_eq!(config.store.region, "eu-central-1");
-        assert!(matches!(config.store.credentials, Credentials::Static { access_key_id, .. }
-            if access_key_id == "id"));
-        assert_eq!(config.limits.flush_size, 1000);
-        assert_eq!(config.limits.idle_interval_ms, Some(1_500));
-        assert_eq!(config.part_size, 5_242_880);
-        assert_eq!(config.naming.extension, ".snappy.parquet");
-        assert_eq!(config.warnings.len(), 2, "one per placeholder: {:?}", config.warnings);
-    }
-
-    #[test]
-    fn what_the_file_says_wins() {
-        let props = with(&[
-            ("store.url", "minio:9000"),
-            ("s3.region", "x"),
-            ("aws.access.key.id", "own"),
-            ("aws.secret.access.key", "own-secret"),
-            ("rotate.idle.interval.ms", "-1"),
-            ("format.class", def::JSON_FORMAT),
-            ("s3.compression.type", "gzip"),
-        ]);
-        let config = S3Config::new(&props, &worker()).unwrap();
-        assert_eq!(config.store.endpoint.unwrap().as_str(), "https://minio:9000/");
-        assert_eq!(config.store.region, "x");
-        assert!(matches!(config.store.credentials, Credentials::Static { access_key_id, .. }
-            if access_key_id == "own"));
-        assert_eq!(config.limits.idle_interval_ms, None);
-        assert_eq!(config.naming.extension, ".json.gz");
-    }
-
-    #[test]
-    fn alone_it_is_amazon_with_the_machines_credentials() {
-        let config = S3Config::new(&example(), &SinkDefaults::default()).unwrap();
-        assert_eq!(config.store.endpoint, None);
-        assert_eq!(config.store.region, "us-west-2");
-        assert_eq!(config.store.credentials, Credentials::Machine);
-        assert_eq!(config.limits.idle_interval_ms, Some(60_000));
-    }
-
-    #[test]
-    fn what_only_the_whole_configuration_can_tell() {
-        let gzip = "Compression Type gzip not valid for data format class: \
-                    ( io.confluent.connect.s3.format.parquet.ParquetFormat ).";
-        let rows: [(&[(&str, &str)], &str, &str); 7] = [
-            (&[("s3.compression.type", "gzip")], "format.class", gzip),
-            (
-                &[("behavior.on.null.values", "write")],
-                "store.kafka.keys",
-                "Writing Kafka record keys to storage is mandatory when tombstone writing is \
-                 enabled.",
-            ),
-            (
-                &[("rotate.schedule.interval.ms", "600000")],
-                "timezone",
-                "timezone configuration must be set when using rotate.schedule.interval.ms",
-            ),
-            (
-                &[("partitioner.class", "FieldPartitioner")],
-                "partition.field.name",
-                "Partition field name cannot be null or empty when using FieldPartitioner.",
-            ),
-            (
-                &[("s3.ssea.name", "AES256"), ("s3.sse.customer.key", "AAAA")],
-                "s3.sse.customer.key",
-                "the key is not 32 bytes in base64",
-            ),
-            (
-                &[("store.url", "ftp://x")],
-                "store.url",
-                "store.url \"ftp://x\" is no address of an S3 store; write http://host:port or \
-                 https://host",
-            ),
-            (
-                &[("flush.size", "x")],
-                "flush.size",
-                "Invalid value x for configuration flush.size: Not a number of type INT",
-            ),
-        ];
-        for (changes, key, message) in rows {
-            let errors = S3Config::new(&with(changes), &worker()).unwrap_err();
-            assert!(errors.contains(&ConfigError::new(key, message)), "{changes:?}: {errors:?}");
-        }
-    }
 }

@@ -52,7 +52,7 @@ impl<'a> Arrival<'a> {
                 let view = self.batch.records.view(plan, first_cell);
                 match &value.node {
                     Node::Const(value) => value.is_null(),
-                    Node::Cell { index, .. } => view.is_null(*index),
+                    Node::Cell { index, null, .. } => view.is_null(*index) && null.is_null(),
                     Node::Struct { presence, .. } => {
                         presence.is_some_and(|index| view.is_null(index))
                     }
@@ -186,13 +186,13 @@ impl OpenFile {
     /// # Errors
     /// Fatal: a bug of the encoder.
     pub(super) fn shrink(&mut self) -> Result<bool, ConnectError> {
-        const SMALLEST: usize = PART_SIZE_MIN.unsigned_abs() as usize;
-        if self.writer.memory() < SMALLEST {
+        let smallest = usize::try_from(PART_SIZE_MIN).unwrap_or(usize::MAX);
+        if self.writer.memory() < smallest {
             return Ok(false);
         }
         self.writer.flush()?;
         let output = self.writer.output();
-        if output.len() < SMALLEST {
+        if output.len() < smallest {
             return Ok(false);
         }
         self.cut.push(Bytes::from(std::mem::take(output)));

@@ -1,10 +1,13 @@
 //! Jobs that run beside the task: parts on their way while a file grows, and the protocol that makes
 //! closed files visible.
 //!
-//! 1. all parts are up; 2. the ledger records the files as about to be completed, under the task's
-//! lease; 3. the uploads are completed, each one atomic; 4. the ledger records them as done together
-//! with the offset to go on at. A crash between any two leaves what [`super::recovery`] finishes. A
-//! job that fails hands everything back, and the next one goes on at the same stage.
+//! 1. All parts are up.
+//! 2. The ledger records the files as about to be completed, under the task's lease.
+//! 3. The uploads are completed, each one atomic.
+//! 4. The ledger records the files as done, together with the offset to go on at.
+//!
+//! A crash between any two leaves what [`super::recovery`] finishes. A job that fails hands
+//! everything back, and the next one goes on at the same stage.
 
 use std::fmt;
 use std::sync::Arc;

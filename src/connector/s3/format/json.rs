@@ -77,10 +77,15 @@ enum Output {
     Gzip(GzEncoder<Vec<u8>>),
 }
 
+/// The encoder of the last plan; `None` in it: rows of the plan take the general path.
+struct PlanEncoder {
+    plan: Arc<RowPlan>,
+    encoder: Option<Box<dyn RowEncoder>>,
+}
+
 struct JsonWriter {
     converter: JsonConverter,
-    /// The last plan's encoder; `None` in it: rows of the plan take the general path.
-    encoder: Option<(Arc<RowPlan>, Option<Box<dyn RowEncoder>>)>,
+    encoder: Option<PlanEncoder>,
     line: Vec<u8>,
     output: Output,
 }
@@ -109,13 +114,13 @@ impl JsonWriter {
 
 impl RecordWriter for JsonWriter {
     fn write_row(&mut self, plan: &Arc<RowPlan>, row: &RowView<'_>) -> Result<(), DataError> {
-        let known = self.encoder.as_ref().is_some_and(|(known, _)| Arc::ptr_eq(known, plan));
+        let known = self.encoder.as_ref().is_some_and(|known| Arc::ptr_eq(&known.plan, plan));
         if !known {
             let value = plan.value.as_ref();
             let encoder = value.and_then(|value| self.converter.encoder(&plan.topic, value));
-            self.encoder = Some((plan.clone(), encoder));
+            self.encoder = Some(PlanEncoder { plan: plan.clone(), encoder });
         }
-        let Some((_, Some(encoder))) = &self.encoder else {
+        let Some(PlanEncoder { encoder: Some(encoder), .. }) = &self.encoder else {
             return self.write_record(&plan.materialize(row)?);
         };
         self.line.clear();

@@ -115,11 +115,6 @@ impl Column {
         }
     }
 
-    /// Rows so far.
-    pub(super) fn len(&self) -> usize {
-        self.length
-    }
-
     /// About how many bytes the column holds.
     pub(super) fn memory(&self) -> usize {
         match &self.values {
@@ -170,7 +165,8 @@ impl Column {
     /// Appends what `node` shows of `row`.
     pub(super) fn push_node(&mut self, node: &Node, row: &RowView<'_>) -> Result<(), DataError> {
         match node {
-            Node::Cell { index, unchanged } => self.push_cell(row.cell(*index), row, unchanged),
+            Node::Cell { index, null, .. } if row.is_null(*index) => self.push_value(null),
+            Node::Cell { index, unchanged, .. } => self.push_cell(row.cell(*index), row, unchanged),
             Node::Const(value) => self.push_value(value),
             Node::Struct { presence, fields: nodes } => {
                 if presence.is_some_and(|index| row.is_null(index)) {

@@ -23,8 +23,10 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersi
 use parquet::schema::types::SchemaDescriptor;
 
 use self::columns::Column;
+#[cfg(test)]
+pub(super) use self::schema::DECIMAL_PRECISION;
 use self::schema::Lists;
-pub(super) use self::schema::{DECIMAL_PRECISION, ENUM, FIXED_SIZE, decimal, is_native_map};
+pub(super) use self::schema::{ENUM, FIXED_SIZE, decimal, is_native_map};
 use super::{Provenance, RecordWriter, avro_schema};
 use crate::data::{Node, Record, RowPlan, RowView, Schema, Type, Value};
 use crate::error::{ConnectError, DataError};

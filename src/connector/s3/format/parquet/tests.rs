@@ -189,34 +189,35 @@ fn every_type() -> Arc<Schema> {
         .build()
 }
 
+fn every_value(point: Value) -> Vec<Value> {
+    vec![
+        Value::Int8(-1),
+        Value::Int16(300),
+        Value::Float32(1.5),
+        Value::Boolean(true),
+        Value::Bytes(Bytes::from_static(b"\x00\xff")),
+        Value::Bytes(Bytes::from_static(b"abcd")),
+        Value::string("A"),
+        Value::Decimal(Decimal { unscaled: BigInt::from(-1), scale: 3 }),
+        Value::Date(19_000),
+        Value::Time(1_000),
+        Value::Timestamp(1_700_000_000_000),
+        point,
+        Value::Array(vec![Value::Int64(1), Value::Int64(2)]),
+        Value::Map(vec![(Value::string("k"), Value::Null)]),
+        Value::Map(vec![(Value::Int32(5), Value::string("v"))]),
+        Value::Int64(i64::MAX),
+    ]
+}
+
 #[test]
 fn every_type_has_the_originals_column() {
     let schema = every_type();
     let mut writer = writer(&schema);
     let point_schema = schema.field("point").unwrap().1.schema.clone();
     let point = Struct::new(point_schema, vec![Value::Float64(0.5), Value::Null]);
-    let row = |point: Value| {
-        vec![
-            Value::Int8(-1),
-            Value::Int16(300),
-            Value::Float32(1.5),
-            Value::Boolean(true),
-            Value::Bytes(Bytes::from_static(b"\x00\xff")),
-            Value::Bytes(Bytes::from_static(b"abcd")),
-            Value::string("A"),
-            Value::Decimal(Decimal { unscaled: BigInt::from(-1), scale: 3 }),
-            Value::Date(19_000),
-            Value::Time(1_000),
-            Value::Timestamp(1_700_000_000_000),
-            point,
-            Value::Array(vec![Value::Int64(1), Value::Int64(2)]),
-            Value::Map(vec![(Value::string("k"), Value::Null)]),
-            Value::Map(vec![(Value::Int32(5), Value::string("v"))]),
-            Value::Int64(i64::MAX),
-        ]
-    };
-    writer.write_record(&record(&schema, row(Value::Struct(Box::new(point))))).unwrap();
-    writer.write_record(&record(&schema, row(Value::Null))).unwrap();
+    writer.write_record(&record(&schema, every_value(Value::Struct(Box::new(point))))).unwrap();
+    writer.write_record(&record(&schema, every_value(Value::Null))).unwrap();
     let reader = finish(writer);
     expect![[r#"
         message io.confluent.connect.avro.ConnectDefault {
@@ -290,7 +291,8 @@ fn lists_of_two_levels_are_read_back() {
 
 /// The plan of a products row over six cells, with `__deleted` constant.
 fn plan(schema: &Arc<Schema>) -> Arc<RowPlan> {
-    let cell = |index| Node::Cell { index, unchanged: Value::string("__unavailable") };
+    let cell =
+        |index| Node::Cell { index, unchanged: Value::string("__unavailable"), null: Value::Null };
     let mut fields: Vec<_> = (0..5).map(cell).collect();
     fields.push(Node::Const(Value::string("true")));
     Arc::new(RowPlan {
