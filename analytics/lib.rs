@@ -21,6 +21,7 @@ mod error;
 mod inspect;
 mod layout;
 mod load;
+mod logical;
 mod manifest;
 mod report;
 mod run;

@@ -5,8 +5,8 @@
 //! a delete is never trusted beyond its key: under the default replica identity the other columns are
 //! null or type defaults.
 
+use crate::logical::logical;
 use crate::report::{OrderSource, TimeSource};
-use crate::sql::literal;
 
 /// A column of a file, or of a struct in one.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -192,63 +192,6 @@ fn position(field: &Field) -> String {
         "case when contains({expr}, '/') then ({} << 32) + {} else cast({expr} as ubigint) end",
         half(1),
         half(2)
-    )
-}
-
-/// The field as the type that its Connect name means.
-///
-/// Times are TIMESTAMP in UTC and never TIMESTAMP WITH TIME ZONE, whose casts need ICU, which
-/// a DuckDB built from the crate's sources does not have.
-fn logical(field: Field, placeholder: &str) -> Field {
-    let expr = &field.expr;
-    let number = format!("cast({expr} as bigint)");
-    let (type_name, expr) = match (field.connect.as_deref(), field.type_name.as_str()) {
-        (_, "TIMESTAMP WITH TIME ZONE") => {
-            ("TIMESTAMP", format!("make_timestamp(epoch_us({expr}))"))
-        }
-        (_, "TIMESTAMP_S" | "TIMESTAMP_MS" | "TIMESTAMP_NS") => {
-            ("TIMESTAMP", format!("cast({expr} as timestamp)"))
-        }
-        (_, "TIME WITH TIME ZONE") => ("TIME", format!("cast({expr} as time)")),
-        (Some("io.debezium.time.Date"), "INTEGER") => {
-            ("DATE", format!("date '1970-01-01' + {expr}"))
-        }
-        (Some("io.debezium.time.Timestamp"), "BIGINT") => {
-            ("TIMESTAMP", format!("make_timestamp({number} * 1000)"))
-        }
-        (Some("io.debezium.time.MicroTimestamp"), "BIGINT") => {
-            ("TIMESTAMP", format!("make_timestamp({number})"))
-        }
-        (Some("io.debezium.time.NanoTimestamp"), "BIGINT") => {
-            ("TIMESTAMP", format!("make_timestamp({number} // 1000)"))
-        }
-        (Some("io.debezium.time.ZonedTimestamp"), "VARCHAR") => ("TIMESTAMP", zoned(expr)),
-        (Some("io.debezium.time.Time"), "INTEGER") => ("TIME", time(&format!("{number} * 1000"))),
-        (Some("io.debezium.time.MicroTime"), "BIGINT") => ("TIME", time(&number)),
-        (Some("io.debezium.time.NanoTime"), "BIGINT") => {
-            ("TIME", time(&format!("{number} // 1000")))
-        }
-        (Some("io.debezium.data.Uuid"), "VARCHAR") => ("UUID", format!("cast({expr} as uuid)")),
-        (Some("io.debezium.data.Json"), "VARCHAR") => {
-            // The placeholder is no JSON document, but as a JSON string it is.
-            let bare = literal(placeholder);
-            let text = format!("case when {expr} = {bare} then to_json({bare}) else {expr} end");
-            ("JSON", format!("cast({text} as json)"))
-        }
-        _ => return field,
-    };
-    Field { type_name: type_name.to_owned(), expr, ..field }
-}
-
-fn time(us: &str) -> String {
-    format!("time '00:00:00' + to_microseconds({us})")
-}
-
-/// Debezium writes offsets as `Z`; others would be ignored by a cast to TIMESTAMP.
-fn zoned(expr: &str) -> String {
-    format!(
-        "case when {expr} in ('infinity', '-infinity') then cast({expr} as timestamp) \
-         else make_timestamp(epoch_us(cast({expr} as timestamptz))) end"
     )
 }
 
