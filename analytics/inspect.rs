@@ -41,6 +41,8 @@ pub(crate) struct Facts {
     pub(crate) first_offset: Option<u64>,
     pub(crate) last_offset: Option<u64>,
     pub(crate) last_timestamp_ms: Option<i64>,
+    /// Of each row, or empty.
+    pub(crate) timestamps_ms: Vec<i64>,
     pub(crate) key_fields: Option<Vec<String>>,
 }
 
@@ -149,11 +151,27 @@ fn footer(entries: &str, facts: &mut Facts, mut avro_schema: impl FnMut(String))
             "cdc.first_offset" => facts.first_offset = value.parse().ok(),
             "cdc.last_offset" => facts.last_offset = value.parse().ok(),
             "cdc.last_timestamp_ms" => facts.last_timestamp_ms = value.parse().ok(),
+            "cdc.timestamps_ms" => {
+                let of_rows = timestamps(&value).unwrap_or_default();
+                if of_rows.len() as u64 == facts.rows {
+                    facts.timestamps_ms = of_rows;
+                }
+            }
             "cdc.key_fields" => facts.key_fields = serde_json::from_str(&value).ok(),
             "parquet.avro.schema" => avro_schema(value),
             _ => {}
         }
     }
+}
+
+/// The records' timestamps: the first one, then each one's difference to the one before it.
+fn timestamps(text: &str) -> Option<Vec<i64>> {
+    let mut timestamp = 0_i64;
+    let mut next = |difference: &str| {
+        timestamp = timestamp.checked_add(difference.parse().ok()?)?;
+        Some(timestamp)
+    };
+    text.split(',').map(&mut next).collect()
 }
 
 fn parquet_fields(
@@ -300,6 +318,13 @@ mod tests {
             |_| {},
         );
         assert_eq!(facts, Facts::default());
+        facts.rows = 3;
+        for wrong in ["1,2", "1,2,x", "9223372036854775807,1,1"] {
+            footer(&format!(r#"{{"cdc.timestamps_ms": "{wrong}"}}"#), &mut facts, |_| {});
+            assert_eq!(facts.timestamps_ms, Vec::<i64>::new(), "{wrong}");
+        }
+        footer(r#"{"cdc.timestamps_ms": "1700000000000,0,-5"}"#, &mut facts, |_| {});
+        assert_eq!(facts.timestamps_ms, [1_700_000_000_000, 1_700_000_000_000, 1_699_999_999_995]);
         footer(r#"{"cdc.first_offset": "5", "cdc.key_fields": "[\"id\"]"}"#, &mut facts, |_| {});
         assert_eq!(facts.first_offset, Some(5));
         assert_eq!(facts.key_fields, Some(vec!["id".into()]));

@@ -260,7 +260,27 @@ fn objects(connection: &Connection, batch: &Batch<'_>) -> Result<Vec<i64>, Error
         let rows = rows.join(", ");
         connection.execute(&format!("insert into _objects values {rows}"), [])?;
     }
+    times(connection, batch, &objs)?;
     Ok(objs)
+}
+
+/// Puts the times that footers give of single rows where the load finds them.
+fn times(connection: &Connection, batch: &Batch<'_>, objs: &[i64]) -> Result<(), Error> {
+    connection
+        .execute("create or replace temp table _ms (obj bigint, row bigint, ms bigint)", [])?;
+    let mut appender = connection.appender("_ms")?;
+    for (facts, obj) in batch.inspection.facts.iter().zip(objs) {
+        for (row, ms) in (0_i64..).zip(&facts.timestamps_ms) {
+            appender.append_row(params![obj, row, ms])?;
+        }
+    }
+    appender.flush()?;
+    drop(appender);
+    connection.execute(
+        "create or replace temp view _times as select obj, row, make_timestamp(ms * 1000) as ts from _ms",
+        [],
+    )?;
+    Ok(())
 }
 
 /// The one time that all rows of an object have if they have none of their own.
@@ -279,7 +299,11 @@ fn weakest_time(batch: &Batch<'_>) -> Option<TimeSource> {
             let files = group.files.iter().filter_map(|index| {
                 Some((batch.files.get(*index)?, batch.inspection.facts.get(*index)?))
             });
-            files.map(|(file, facts)| object_time(file, facts).0).min()
+            let of_file = |(file, facts): (&Staged, &Facts)| match facts.timestamps_ms.as_slice() {
+                [] => object_time(file, facts).0,
+                _ => TimeSource::RecordTimestamp,
+            };
+            files.map(of_file).min()
         }
     };
     groups.filter_map(of_group).min()

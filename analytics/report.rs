@@ -138,7 +138,7 @@ pub enum TimeSource {
     ObjectLastModified,
     /// The newest Kafka timestamp in the object, from its footer: one time for all its rows.
     ObjectLastTimestamp,
-    /// The Kafka timestamp of each record.
+    /// The Kafka timestamp of each record, from a column that the sink adds or the object's footer.
     RecordTimestamp,
     /// When the connector handled the change.
     Processing,

@@ -270,6 +270,25 @@ fn the_pipelines_bare_rows_are_ordered_by_offset_and_timed_by_object() {
 }
 
 #[test]
+fn bare_rows_have_times_of_their_own_if_the_footer_lists_them() {
+    let lake = Lake::new();
+    let rows = values(
+        "id INTEGER, v INTEGER, __deleted VARCHAR",
+        &["(1, 1, 'false')", "(1, 2, 'false')", "(1, null, 'true')"],
+    );
+    let footer = [("cdc.last_timestamp_ms", "9000"), ("cdc.timestamps_ms", "1000,1500,2000")];
+    lake.parquet("t", (0, 0), &rows, &footer);
+    let report = lake.run();
+    assert_eq!(
+        lake.rows(
+            "select v, epoch_ms(effective_from), epoch_ms(effective_to) from t order by _version"
+        ),
+        ["1|1000|2500", "2|2500|4500"]
+    );
+    assert_eq!(report.tables[0].time, Some(TimeSource::RecordTimestamp));
+}
+
+#[test]
 fn files_of_the_original_without_footers_are_ordered_by_name_and_row() {
     let lake = Lake::new();
     let columns = "id INTEGER, v INTEGER, __deleted VARCHAR";
