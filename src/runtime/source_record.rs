@@ -1,0 +1,300 @@
+//! From a row of a source batch to the bytes of a Kafka message.
+//!
+//! How rows of a shape are written is decided once per shape and kept by the plan's pointer: a
+//! planned route costs two encoder calls into reused buffers per row. Trees are made only where a
+//! transform or a converter has to see the record itself.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::converter::{Converter, HeaderConverter, Presence, RowEncoder};
+use crate::data::{Record, RecordBatch, Row, RowPlan, RowView, SchemaAndValue};
+use crate::error::ConnectError;
+use crate::kafka::{MessageHeaders, Outgoing};
+use crate::runtime::chain::Chain;
+use crate::runtime::tolerance::Stage;
+use crate::transform::{Keep, Planned};
+
+/// More shapes than the tables of one connector have at a time; past it the cache starts anew.
+const ROUTES_MAX: usize = 4096;
+
+/// A record that could not be turned into a message, and where.
+#[derive(Debug)]
+pub(super) struct Rejected {
+    pub(super) stage: Stage,
+    pub(super) error: ConnectError,
+}
+
+/// What became of a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Encoded {
+    /// [`RecordEncoder::message`] has it.
+    Message,
+    /// A transform dropped it.
+    Dropped,
+}
+
+/// The chain and the converters of a source task, with what they decided about shapes.
+pub(super) struct RecordEncoder {
+    chain: Chain,
+    key_converter: Box<dyn Converter>,
+    value_converter: Box<dyn Converter>,
+    header_converter: Box<dyn HeaderConverter>,
+    routes: Vec<Route>,
+    /// Where a shape's route is, by the plan's address; the plan is kept so that its address stays
+    /// taken.
+    known: HashMap<usize, (Arc<RowPlan>, usize)>,
+    /// The route of every plan of the batch at hand.
+    of_batch: Vec<usize>,
+    current: Current,
+}
+
+/// How rows of a shape become messages.
+enum Route {
+    Drop,
+    /// The chain rewrote the shape, the converters compiled it.
+    Planned {
+        topic: Arc<str>,
+        key: Option<Box<dyn RowEncoder>>,
+        value: Option<Box<dyn RowEncoder>>,
+    },
+    /// The chain rewrote the shape, a converter wants trees.
+    Converted(Arc<RowPlan>),
+    /// The chain has to see each record.
+    PerRecord(Arc<RowPlan>),
+}
+
+/// The message that was encoded last; the buffers are reused.
+#[derive(Default)]
+struct Current {
+    topic: Arc<str>,
+    partition: Option<i32>,
+    timestamp_ms: Option<i64>,
+    headers: Option<MessageHeaders>,
+    key: Vec<u8>,
+    value: Vec<u8>,
+    has_key: bool,
+    has_value: bool,
+    /// A transform chose the topic of this record alone.
+    own_topic: bool,
+}
+
+impl Current {
+    fn start(&mut self, topic: &Arc<str>) {
+        if !Arc::ptr_eq(&self.topic, topic) {
+            self.topic = topic.clone();
+        }
+        self.partition = None;
+        self.timestamp_ms = None;
+        self.headers = None;
+        self.key.clear();
+        self.value.clear();
+        self.own_topic = false;
+    }
+}
+
+impl RecordEncoder {
+    pub(super) fn new(
+        chain: Chain,
+        key_converter: Box<dyn Converter>,
+        value_converter: Box<dyn Converter>,
+        header_converter: Box<dyn HeaderConverter>,
+    ) -> Self {
+        Self {
+            chain,
+            key_converter,
+            value_converter,
+            header_converter,
+            routes: Vec::new(),
+            known: HashMap::new(),
+            of_batch: Vec::new(),
+            current: Current::default(),
+        }
+    }
+
+    /// Decides the routes of a batch's shapes. Must precede [`RecordEncoder::encode`].
+    ///
+    /// # Errors
+    /// When a converter cannot prepare; see [`Converter::prepare`].
+    pub(super) async fn prepare(&mut self, plans: &[Arc<RowPlan>]) -> Result<(), Rejected> {
+        self.of_batch.clear();
+        if ROUTES_MAX <= self.known.len() {
+            self.known.clear();
+            self.routes.clear();
+        }
+        for plan in plans {
+            let address = Arc::as_ptr(plan) as usize;
+            let route = match self.known.get(&address) {
+                Some((_, route)) => *route,
+                None => self.add_route(plan).await?,
+            };
+            self.of_batch.push(route);
+        }
+        Ok(())
+    }
+
+    /// The topics that the batch's shapes go to, as far as they are known beforehand.
+    pub(super) fn topics(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.of_batch.iter().filter_map(|route| match self.routes.get(*route)? {
+            Route::Planned { topic, .. } => Some(topic),
+            Route::Converted(plan) => Some(&plan.topic),
+            Route::Drop | Route::PerRecord(_) => None,
+        })
+    }
+
+    async fn add_route(&mut self, plan: &Arc<RowPlan>) -> Result<usize, Rejected> {
+        let route = self.route(plan).await?;
+        self.routes.push(route);
+        let index = self.routes.len() - 1;
+        self.known.insert(Arc::as_ptr(plan) as usize, (plan.clone(), index));
+        Ok(index)
+    }
+
+    async fn route(&mut self, plan: &Arc<RowPlan>) -> Result<Route, Rejected> {
+        let plan = match self.chain.plan(plan) {
+            Planned::Drop => return Ok(Route::Drop),
+            Planned::PerRecord => return Ok(Route::PerRecord(plan.clone())),
+            Planned::Plan(plan) => plan,
+        };
+        let mut key = None;
+        if let Some(planned) = &plan.key {
+            let prepared = self.key_converter.prepare(&plan.topic, planned).await;
+            prepared.map_err(|error| Rejected { stage: Stage::KeyConverter, error })?;
+            let Some(encoder) = self.key_converter.encoder(&plan.topic, planned) else {
+                return Ok(Route::Converted(plan));
+            };
+            key = Some(encoder);
+        }
+        let mut value = None;
+        if let Some(planned) = &plan.value {
+            let prepared = self.value_converter.prepare(&plan.topic, planned).await;
+            prepared.map_err(|error| Rejected { stage: Stage::ValueConverter, error })?;
+            let Some(encoder) = self.value_converter.encoder(&plan.topic, planned) else {
+                return Ok(Route::Converted(plan));
+            };
+            value = Some(encoder);
+        }
+        Ok(Route::Planned { topic: plan.topic.clone(), key, value })
+    }
+
+    /// Encodes one row of the batch that was prepared last.
+    ///
+    /// # Errors
+    /// When a stage cannot process the record.
+    pub(super) fn encode(&mut self, batch: &RecordBatch, row: Row) -> Result<Encoded, Rejected> {
+        let (plan, first_cell) = match row {
+            Row::Planned { plan, first_cell } => (plan, first_cell),
+            Row::Tree { record } => {
+                let record = batch.records[record as usize].clone();
+                return self.transform_and_convert(record);
+            }
+        };
+        let view = batch.view(plan, first_cell);
+        match &self.routes[self.of_batch[plan as usize]] {
+            Route::Drop => Ok(Encoded::Dropped),
+            Route::Planned { topic, key, value } => {
+                let current = &mut self.current;
+                current.start(topic);
+                current.has_key =
+                    write(key.as_deref(), &view, &mut current.key, Stage::KeyConverter)?;
+                current.has_value =
+                    write(value.as_deref(), &view, &mut current.value, Stage::ValueConverter)?;
+                Ok(Encoded::Message)
+            }
+            Route::Converted(plan) => {
+                let record = materialize(plan, &view)?;
+                self.convert(&record)?;
+                Ok(Encoded::Message)
+            }
+            Route::PerRecord(plan) => {
+                let record = materialize(plan, &view)?;
+                self.transform_and_convert(record)
+            }
+        }
+    }
+
+    fn transform_and_convert(&mut self, mut record: Record) -> Result<Encoded, Rejected> {
+        let kept = self.chain.apply(&mut record);
+        match kept.map_err(|error| Rejected { stage: Stage::Transformation, error })? {
+            Keep::Drop => Ok(Encoded::Dropped),
+            Keep::Record => {
+                self.convert(&record)?;
+                self.current.own_topic = true;
+                Ok(Encoded::Message)
+            }
+        }
+    }
+
+    fn convert(&mut self, record: &Record) -> Result<(), Rejected> {
+        let current = &mut self.current;
+        let topic: &str = &record.topic;
+        current.start(&record.topic);
+        current.partition = record.partition;
+        current.timestamp_ms = record.timestamp_ms;
+        for header in &record.headers {
+            let data =
+                SchemaAndValue { schema: header.schema.clone(), value: header.value.clone() };
+            let mut bytes = Vec::new();
+            let presence = self
+                .header_converter
+                .from_connect_header(topic, &header.key, &data, &mut bytes)
+                .map_err(|error| Rejected { stage: Stage::HeaderConverter, error: error.into() })?;
+            let value = (presence == Presence::Present).then_some(bytes.as_slice());
+            let headers = current.headers.take().unwrap_or_default();
+            current.headers = Some(headers.with(&header.key, value));
+        }
+        let key = self.key_converter.from_connect_data(topic, &record.key, &mut current.key);
+        let key =
+            key.map_err(|error| Rejected { stage: Stage::KeyConverter, error: error.into() })?;
+        let value =
+            self.value_converter.from_connect_data(topic, &record.value, &mut current.value);
+        let value = value
+            .map_err(|error| Rejected { stage: Stage::ValueConverter, error: error.into() })?;
+        current.has_key = key == Presence::Present;
+        current.has_value = value == Presence::Present;
+        Ok(())
+    }
+
+    /// The message that was encoded last.
+    pub(super) fn message(&mut self) -> Outgoing<'_> {
+        let current = &mut self.current;
+        Outgoing {
+            topic: &current.topic,
+            partition: current.partition,
+            key: current.has_key.then_some(current.key.as_slice()),
+            value: current.has_value.then_some(current.value.as_slice()),
+            timestamp_ms: current.timestamp_ms,
+            headers: current.headers.take(),
+        }
+    }
+
+    /// The topic of the message that was encoded last, if [`RecordEncoder::topics`] cannot have told
+    /// it.
+    pub(super) fn own_topic(&self) -> Option<&Arc<str>> {
+        self.current.own_topic.then_some(&self.current.topic)
+    }
+
+    /// The topic of the message that was encoded last.
+    pub(super) fn topic(&self) -> &Arc<str> {
+        &self.current.topic
+    }
+}
+
+/// Whether there is a key or value at all.
+fn write(
+    encoder: Option<&dyn RowEncoder>,
+    view: &RowView<'_>,
+    out: &mut Vec<u8>,
+    stage: Stage,
+) -> Result<bool, Rejected> {
+    let Some(encoder) = encoder else { return Ok(false) };
+    match encoder.write(view, out) {
+        Ok(presence) => Ok(presence == Presence::Present),
+        Err(error) => Err(Rejected { stage, error: error.into() }),
+    }
+}
+
+fn materialize(plan: &RowPlan, view: &RowView<'_>) -> Result<Record, Rejected> {
+    plan.materialize(view)
+        .map_err(|error| Rejected { stage: Stage::ValueConverter, error: error.into() })
+}
