@@ -180,14 +180,6 @@ impl Consumer {
         self.shared.answer_unassign(self.native(), partitions)
     }
 
-    /// Starts these assigned partitions again, at the given offsets, else at the group's.
-    ///
-    /// # Errors
-    /// Retriable when the group moved on meanwhile.
-    pub fn rewind(&self, partitions: &[(TopicPartition, Option<i64>)]) -> Result<(), ConnectError> {
-        self.shared.restart(self.native(), partitions)
-    }
-
     /// Commits offsets to consume next to the group and waits for the coordinator.
     ///
     /// # Errors
@@ -243,6 +235,13 @@ impl Consumer {
     /// Why brokers cannot be reached or read, while they cannot.
     pub fn trouble(&self) -> Option<String> {
         self.shared.trouble.get()
+    }
+
+    /// Waits until the group waits for [`Consumer::unassign`]. Cancel-safe.
+    pub async fn revoking(&self) {
+        while !self.shared.is_revoking() {
+            tokio::time::sleep(POLL).await;
+        }
     }
 
     /// The group that was joined.

@@ -62,6 +62,10 @@ impl Shared {
         lock(&self.raised).pop_front()
     }
 
+    pub(super) fn is_revoking(&self) -> bool {
+        matches!(*lock(&self.unanswered), Some(Unanswered::Revoke(_)))
+    }
+
     pub(super) fn answer_assign(
         &self,
         consumer: &Native,
@@ -91,17 +95,6 @@ impl Shared {
         })?;
         *lock(&self.unanswered) = None;
         Ok(())
-    }
-
-    pub(super) fn restart(
-        &self,
-        consumer: &Native,
-        partitions: &[(TopicPartition, Option<i64>)],
-    ) -> Result<(), ConnectError> {
-        let list = partition_list(partitions.iter().map(|(partition, next)| (partition, *next)));
-        unassign(consumer, &list).and_then(|()| assign(consumer, &list)).map_err(|error| {
-            ConnectError::retriable("cannot start partitions again").because(error)
-        })
     }
 
     /// Lets librdkafka go on with whatever it waits for, so that the consumer can be closed.
