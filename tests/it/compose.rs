@@ -50,6 +50,7 @@ fn compose_has_every_component_with_its_image_and_ports() {
     for (name, image, ports) in COMPONENTS {
         let service = compose.services.get(name).unwrap_or_else(|| panic!("compose has no {name}"));
         assert_eq!(service.image, image, "{name}");
+        assert_eq!(service.restart.as_deref(), Some("unless-stopped"), "{name}");
         let published: Vec<_> =
             service.ports.iter().map(|port| port.trim_start_matches("127.0.0.1:")).collect();
         assert_eq!(published, ports, "{name}");

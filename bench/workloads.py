@@ -1,0 +1,348 @@
+"""What is measured. Each workload is prepared once and run several times; a run gives a dictionary of figures."""
+
+import os
+import shutil
+import time
+
+from measure import PostgresCpu, cpu, peak_rss_mb
+from stack import DATABASE, BenchError, Watch, Worker, tool
+
+PUBLICATION = "bench_publication"
+BASE_SLOT = "bench_base"
+BUCKET = "bench"
+# Row i of `bench/src/narrow.rs`: five columns, about 85 bytes as pgoutput sends them.
+COLUMNS = """id bigint primary key, k integer, v numeric(12,2), s text, ts timestamptz"""
+ROW = """i, i % 1000, (i % 100000)::numeric / 100, 'name-' || i, timestamptz '2026-01-01' + i % 3600 * interval '1.000001 s'"""
+
+
+def make_table(services, table):
+    services.sql(f"drop table if exists {table}; create table {table} ({COLUMNS})")
+
+
+def make_database(services):
+    services.sql(f"drop database if exists {DATABASE}", "postgres")
+    services.sql(f"create database {DATABASE}", "postgres")
+
+
+class Measured:
+    """CPU of every process between two points of time, per million events, and the worker's peak memory."""
+
+    def __init__(self, services, worker):
+        self.services, self.worker = services, worker
+        self.postgres = PostgresCpu(services.pid("postgres"))
+        self.before = self._now()
+        self.begun = time.time()
+
+    def _now(self):
+        pids = {"worker": self.worker.pid, "kafka": self.services.pid("kafka"), "s3": self.services.pid("s3")}
+        return {name: cpu(pid) for name, pid in pids.items()}
+
+    def finish(self, events):
+        million = events / 1e6
+        figures = {f"{name}_cpu": (now - self.before[name]) / million for name, now in self._now().items()}
+        for kind, seconds in self.postgres.finish().items():
+            figures[f"postgres_{kind}_cpu"] = seconds / million
+        figures["rss_mb"] = peak_rss_mb(self.worker.pid)
+        figures["events"] = events
+        return figures
+
+
+def source_config(services, run, table, **more):
+    host, port = services.postgres.split(":")
+    config = {
+        "connector.class": "io.debezium.connector.postgresql.PostgresConnector",
+        "plugin.name": "pgoutput",
+        "database.hostname": host,
+        "database.port": port,
+        "database.user": "postgres",
+        "database.password": "postgres",
+        "database.dbname": DATABASE,
+        "topic.prefix": run,
+        "table.include.list": f"public.{table}",
+        "publication.name": PUBLICATION,
+        "slot.name": run,
+        "key.converter": "org.apache.kafka.connect.json.JsonConverter",
+        "key.converter.schemas.enable": "false",
+        "value.converter": "org.apache.kafka.connect.json.JsonConverter",
+        "value.converter.schemas.enable": "false",
+    }
+    config.update({key.replace("_", "."): value for key, value in more.items()})
+    return config
+
+
+class Streaming:
+    """W1: narrow inserts, 100 rows a transaction, decoded from WAL that is there before the worker starts."""
+
+    def __init__(self, services, rows):
+        self.services, self.rows = services, rows
+        self.run_number = 0
+
+    def prepare(self):
+        sql = self.services.sql
+        make_database(self.services)
+        make_table(self.services, "narrow")
+        sql(f"create publication {PUBLICATION} for table narrow")
+        # The slot that stays before the rows: each reader gets a copy of it.
+        sql(f"select pg_create_logical_replication_slot('{BASE_SLOT}', 'pgoutput')")
+        sql(
+            f"""do $$ begin for t in 0..{self.rows // 100 - 1} loop
+                insert into narrow select {ROW} from generate_series(t * 100 + 1, t * 100 + 100) i; commit;
+            end loop; end $$"""
+        )
+        sql("checkpoint", "postgres")
+
+    def copy_slot(self, name):
+        self.services.sql(f"select pg_copy_logical_replication_slot('{BASE_SLOT}', '{name}')")
+        return name
+
+    def drop_slot(self, name):
+        for _ in range(50):
+            if not self.services.sql(f"select 1 from pg_replication_slots where slot_name = '{name}' and active"):
+                break
+            time.sleep(0.1)
+        self.services.sql(f"select pg_drop_replication_slot('{name}') from pg_replication_slots where slot_name = '{name}'")
+
+    def clean(self):
+        self.drop_slot(BASE_SLOT)
+
+    def floor(self, nap_us=0):
+        slot = self.copy_slot("bench_floor")
+        try:
+            found = tool(
+                *("replication", "--postgres", self.services.postgres, "--database", DATABASE, "--slot", slot),
+                *("--publication", PUBLICATION, "--rows", self.rows, "--nap-us", nap_us),
+            )
+        finally:
+            self.drop_slot(slot)
+        return floor_figures(found)
+
+    def run(self, **more):
+        self.run_number += 1
+        name = self.copy_slot(f"bench_stream_{os.getpid()}_{self.run_number}")
+        worker = Worker(self.services)
+        worker.forget()
+        try:
+            worker.start()
+            topic = f"{name}.public.narrow"
+            watch = Watch(self.services.kafka, topic, self.rows)
+            measured = Measured(self.services, worker)
+            worker.post(name, source_config(self.services, name, "narrow", snapshot_mode="no_data", **more))
+            seen = watch.wait(worker)
+            figures = measured.finish(self.rows)
+            figures["rate"] = self.rows / (seen["all"] - seen["first"])
+            figures["first_event_s"] = seen["first"] - measured.begun
+            worker.call("DELETE", f"/connectors/{name}")
+        finally:
+            worker.stop()
+            self.drop_slot(name)
+        return check_topic(self.services, topic, self.rows, figures)
+
+
+class Snapshot:
+    """W6: narrow rows that are in the table already."""
+
+    def __init__(self, services, rows):
+        self.services, self.rows = services, rows
+        self.run_number = 0
+
+    def prepare(self):
+        make_database(self.services)
+        make_table(self.services, "narrow")
+        self.services.sql(f"create publication {PUBLICATION} for table narrow")
+        self.services.sql(f"insert into narrow select {ROW} from generate_series(1, {self.rows}) i")
+        # Hint bits and visibility are set before the first reader, not by it.
+        self.services.sql("vacuum (freeze, analyze) narrow")
+        self.services.sql("checkpoint", "postgres")
+
+    def clean(self):
+        pass
+
+    def floor(self):
+        command = ("copy", "--postgres", self.services.postgres, "--database", DATABASE, "--table", "narrow")
+        return floor_figures(tool(*command))
+
+    def run(self, **more):
+        self.run_number += 1
+        name = f"bench_snapshot_{os.getpid()}_{self.run_number}"
+        worker = Worker(self.services)
+        worker.forget()
+        try:
+            worker.start()
+            topic = f"{name}.public.narrow"
+            watch = Watch(self.services.kafka, topic, self.rows)
+            measured = Measured(self.services, worker)
+            worker.post(name, source_config(self.services, name, "narrow", snapshot_mode="initial", **more))
+            seen = watch.wait(worker)
+            figures = measured.finish(self.rows)
+            figures["rate"] = self.rows / (seen["all"] - seen["first"])
+            figures["first_event_s"] = seen["first"] - measured.begun
+            worker.call("DELETE", f"/connectors/{name}")
+        finally:
+            worker.stop()
+            Streaming.drop_slot(self, name)
+        return check_topic(self.services, topic, self.rows, figures)
+
+
+class Sink:
+    """Narrow JSON records with schemas, 4 partitions, to Parquet objects."""
+
+    PARTITIONS = 4
+    FILES_PER_PARTITION = 5
+
+    def __init__(self, services, rows):
+        # Every file is full: the last one too is completed by flush.size.
+        self.flush_size = max(1, rows // (self.PARTITIONS * self.FILES_PER_PARTITION))
+        self.rows = self.flush_size * self.PARTITIONS * self.FILES_PER_PARTITION
+        self.services = services
+        self.topic = f"bench_sink_{os.getpid()}"
+        self.run_number = 0
+
+    def prepare(self):
+        command = ("fill", "--kafka", self.services.kafka, "--topic", self.topic, "--rows", self.rows)
+        tool(*command, "--partitions", self.PARTITIONS)
+        (self.services.s3_dir / BUCKET).mkdir(parents=True, exist_ok=True)
+
+    def clean(self):
+        shutil.rmtree(self.services.s3_dir / BUCKET, ignore_errors=True)
+
+    def consume_floor(self):
+        return floor_figures(tool("consume", "--kafka", self.services.kafka, "--topic", self.topic))
+
+    def parquet_floor(self, codec="snappy"):
+        return floor_figures(tool("parquet", "--rows", self.rows, "--compression", codec))
+
+    def run(self, **more):
+        self.run_number += 1
+        name = f"bench-sink-{os.getpid()}-{self.run_number}"
+        folder = self.services.s3_dir / BUCKET / name / self.topic
+        config = {
+            "connector.class": "io.confluent.connect.s3.S3SinkConnector",
+            "tasks.max": "2",
+            "topics": self.topic,
+            "s3.bucket.name": BUCKET,
+            "s3.part.size": "5242880",
+            "flush.size": str(self.flush_size),
+            "storage.class": "io.confluent.connect.s3.storage.S3Storage",
+            "format.class": "io.confluent.connect.s3.format.parquet.ParquetFormat",
+            "schema.compatibility": "NONE",
+            "partitioner.class": "io.confluent.connect.storage.partitioner.DefaultPartitioner",
+            "topics.dir": name,
+            "aws.access.key.id": "<YOUR_KEY>",
+            "aws.secret.access.key": "<YOUR_SECRET>",
+        }
+        config.update({key.replace("_", "."): value for key, value in more.items()})
+        worker = Worker(self.services)
+        worker.forget()
+        try:
+            worker.start()
+            measured = Measured(self.services, worker)
+            worker.post(name, config)
+            self._wait_for_files(worker, folder)
+            figures = measured.finish(self.rows)
+            figures["rate"] = self.rows / (time.time() - measured.begun)
+            worker.call("DELETE", f"/connectors/{name}")
+        finally:
+            worker.stop()
+        ledger = tool("objects", "--dir", folder, "--rows", self.rows)
+        figures["object_mb"] = ledger["bytes"] / 1e6
+        figures["ledger"] = ledger
+        if not ledger["exact"]:
+            raise BenchError(f"the objects are not the topic: {ledger}")
+        return figures
+
+    def _wait_for_files(self, worker, folder, timeout=900):
+        deadline = time.monotonic() + timeout
+        checked = time.monotonic()
+        while count_files(folder) < self.PARTITIONS * self.FILES_PER_PARTITION:
+            if time.monotonic() - checked > 1:
+                worker.check()
+                checked = time.monotonic()
+            if time.monotonic() > deadline:
+                raise BenchError(f"waited {timeout} s for the objects" + worker.log_tail())
+            time.sleep(0.02)
+
+
+class StartUp:
+    """From exec to the first answer of the REST API, and to the first event acknowledged by Kafka."""
+
+    def __init__(self, services):
+        self.services = services
+        self.worker = Worker(services)
+        self.name = f"bench_start_{os.getpid()}"
+        self.rows = 0
+
+    def prepare(self):
+        make_database(self.services)
+        make_table(self.services, "narrow")
+        self.services.sql(f"create publication {PUBLICATION} for table narrow")
+        self.worker.forget()
+        self.worker.start()
+        config = source_config(self.services, self.name, "narrow", snapshot_mode="no_data")
+        self.worker.post(self.name, config)
+        deadline = time.monotonic() + 30
+        while not self.services.sql(f"select 1 from pg_replication_slots where slot_name = '{self.name}' and active"):
+            self.worker.check()
+            if time.monotonic() > deadline:
+                raise BenchError("the connector does not stream" + self.worker.log_tail())
+            time.sleep(0.1)
+        self._insert()
+        Watch(self.services.kafka, f"{self.name}.public.narrow", self.rows).wait(self.worker)
+        self.worker.stop()
+
+    def _insert(self):
+        self.rows += 1
+        self.services.sql(f"insert into narrow select {ROW} from generate_series({self.rows}, {self.rows}) i")
+
+    def run(self):
+        """The connector is known and a row is waiting."""
+        self._insert()
+        watch = Watch(self.services.kafka, f"{self.name}.public.narrow", self.rows, every_ms=2)
+        # The watcher is to look already when the worker starts.
+        time.sleep(0.5)
+        self.worker.start(answering=False)
+        try:
+            answering = self.worker.wait_until_answering()
+            seen = watch.wait(self.worker)
+            figures = {"rest_s": answering, "first_event_s": seen["all"] - self.worker.started}
+            figures["rss_mb"] = peak_rss_mb(self.worker.pid)
+        finally:
+            self.worker.stop()
+        return check_topic(self.services, f"{self.name}.public.narrow", self.rows, figures)
+
+    def clean(self):
+        Streaming.drop_slot(self, self.name)
+
+
+def produce_floor(services, rows, codec):
+    topic = f"bench_produce_{os.getpid()}_{codec}_{time.monotonic_ns()}"
+    kafka = services.pid("kafka")
+    before = cpu(kafka)
+    found = tool("produce", "--kafka", services.kafka, "--topic", topic, "--rows", rows, "--compression", codec)
+    return dict(floor_figures(found), kafka_cpu=(cpu(kafka) - before) / rows * 1e6)
+
+
+def floor_figures(found):
+    million = found["events"] / 1e6
+    figures = {"events": found["events"], "rate": found["events"] / found["wall_s"]}
+    figures["bytes_per_event"] = found["bytes"] / found["events"]
+    for name in ("client_cpu", "server_cpu", "build_cpu"):
+        if f"{name}_s" in found:
+            figures[name] = found[f"{name}_s"] / million
+    return figures
+
+
+def check_topic(services, topic, rows, figures):
+    """The ledger: a run whose topic is not exactly the rows is void."""
+    ledger = tool("ledger", "--kafka", services.kafka, "--topic", topic, "--rows", rows)
+    figures["value_bytes"] = ledger["value_bytes"] / max(1, ledger["records"])
+    figures["ledger"] = ledger
+    if not ledger["exact"]:
+        raise BenchError(f"the topic is not the table: {ledger}")
+    return figures
+
+
+def count_files(folder):
+    try:
+        return sum(count_files(e.path) if e.is_dir() else e.name.endswith(".parquet") for e in os.scandir(folder))
+    except FileNotFoundError:
+        return 0
