@@ -1,3 +1,5 @@
+//! The configuration as read from files and the worker's settings.
+
 use super::*;
 
 fn example() -> Props {

@@ -1,3 +1,5 @@
+//! Schemas and values, read back with the parquet crate.
+
 use std::sync::Arc;
 
 use arrow_array::Array as _;
