@@ -93,8 +93,9 @@ pub trait FileLedger: Send + Sync {
     /// As [`FileLedger::completing`].
     async fn completed(&self, files: &[SinkFile], next: i64) -> Result<(), ConnectError>;
 
-    /// The files of `partition` that were about to be completed when their task ended, and the
-    /// offset to go on at when one is recorded.
+    /// Claims `partition` for this task. Returns the files that were about to be completed when their
+    /// task ended, and the offset to go on at when files were completed beyond what the consumer
+    /// group was told; else the group's offset holds, so that tools can reset it.
     ///
     /// # Errors
     /// Retriable when the state database is away.

@@ -33,7 +33,8 @@ pub struct SinkFileRow {
 pub struct SinkRecovery {
     /// Files that were about to be completed, in offset order.
     pub completing: Vec<SinkFileRow>,
-    /// Where the ledger says to go on.
+    /// Where the ledger says to go on, when files were completed beyond what the consumer group was
+    /// told. Else the group's offset holds, so that tools can reset it.
     pub next: Option<i64>,
 }
 
@@ -165,7 +166,8 @@ impl Store {
              select $1, $4, $5, $3 from held
              on conflict (connector, topic, partition) do update
                  set owner_epoch = excluded.owner_epoch
-             returning written_offset",
+             returning case when written_offset > coalesce(committed_offset, -1)
+                 then written_offset end as written_offset",
         )
         .bind(&lease.connector)
         .bind(lease.task)
