@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::task::{Id, JoinSet};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::config::S3Config;
 use super::file::Arrival;
@@ -27,10 +27,12 @@ use crate::metrics::{TaskMetrics, set_gauge};
 const MEMORY_MAX: usize = 64 * 1024 * 1024;
 /// Closed files of a partition that may wait for their turn.
 const WAITING_FILES_MAX: usize = 32;
-/// How long a delivery may wait for uploads. Far below the default `max.poll.interval.ms`.
-const DELIVERY_WAIT: Duration = Duration::from_secs(30);
-/// How long a partition that is taken away may take to finish what is under way.
-const CLOSE_WAIT: Duration = Duration::from_secs(10);
+/// How long a delivery may wait for uploads; the runtime sees nothing else meanwhile, a stop
+/// included.
+const DELIVERY_WAIT: Duration = Duration::from_secs(4);
+/// How long partitions that are taken away may take to finish what is under way, and again to abort
+/// what is given up. Below the default `task.shutdown.graceful.timeout.ms` of 5 s.
+const CLOSE_WAIT: Duration = Duration::from_secs(2);
 
 /// A task of the S3 sink.
 pub(super) struct S3SinkTask {
@@ -41,6 +43,10 @@ pub(super) struct S3SinkTask {
     jobs: JoinSet<Outcome>,
     /// Whose job it is: what a job that panics cannot say itself.
     owners: HashMap<Id, TopicPartition>,
+    /// Until when the present delivery may wait.
+    deadline: Instant,
+    /// The last failure of a job, shown as long as its repetition goes on.
+    failure: String,
 }
 
 impl fmt::Debug for S3SinkTask {
@@ -73,6 +79,8 @@ impl S3SinkTask {
             partitions: BTreeMap::new(),
             jobs: JoinSet::new(),
             owners: HashMap::new(),
+            deadline: Instant::now(),
+            failure: String::new(),
         })
     }
 
@@ -166,13 +174,14 @@ impl S3SinkTask {
 
     async fn wait_for_a_job(&mut self) -> Result<(), ConnectError> {
         self.start_jobs();
-        match timeout(DELIVERY_WAIT, self.jobs.join_next_with_id()).await {
+        match timeout_at(self.deadline, self.jobs.join_next_with_id()).await {
             Ok(Some(joined)) => self.joined(joined),
             Ok(None) => Ok(()),
+            Err(_) if self.is_failing() => Err(ConnectError::retriable(self.failure.clone())),
             Err(_) => Err(ConnectError::retriable(format!(
-                "uploads are slower than records arrive: none finished within {} s; consumption \
-                 waits for them",
-                DELIVERY_WAIT.as_secs()
+                "uploads to bucket \"{}\" are slower than records arrive; consumption waits for \
+                 them",
+                self.config.store.bucket
             ))),
         }
     }
@@ -186,6 +195,9 @@ impl S3SinkTask {
                 self.owners.remove(&id);
                 if let Some(writer) = self.partitions.get_mut(&partition) {
                     writer.finished(work, result.is_ok());
+                }
+                if let Err(error) = &result {
+                    self.failure = error.trace();
                 }
                 result
             }
@@ -208,10 +220,14 @@ impl S3SinkTask {
     /// Repeats what failed before anything new is taken, so that a task does not swing between
     /// retrying and running.
     async fn repeat_failed(&mut self) -> Result<(), ConnectError> {
-        while self.partitions.values().any(|writer| writer.is_failing) {
+        while self.is_failing() {
             self.wait_for_a_job().await?;
         }
         Ok(())
+    }
+
+    fn is_failing(&self) -> bool {
+        self.partitions.values().any(|writer| writer.is_failing)
     }
 
     /// Ends the jobs of `partitions`: waits for them, and breaks them off at the end of its patience.
@@ -267,6 +283,7 @@ impl SinkTask for S3SinkTask {
     }
 
     async fn put(&mut self, batch: &SinkBatch) -> Result<(), ConnectError> {
+        self.deadline = Instant::now() + DELIVERY_WAIT;
         self.collect_jobs()?;
         self.repeat_failed().await?;
         let now_ms = chrono::Utc::now().timestamp_millis();
