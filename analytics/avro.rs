@@ -28,10 +28,16 @@ fn collect(record: &Value, names: &mut BTreeMap<String, String>) {
         let declared = not_null(declared);
         if matches!(name, "before" | "after") && declared.get("fields").is_some() {
             collect(declared, names);
-        } else if let Some(connect) = declared.get("connect.name").and_then(Value::as_str) {
+        } else if let Some(connect) = meaning(declared) {
             names.insert(name.to_owned(), connect.to_owned());
         }
     }
+}
+
+/// A record that occurs again is only named, and Debezium's records are named like their meaning.
+fn meaning(declared: &Value) -> Option<&str> {
+    let named = declared.as_str().filter(|name| name.contains('.'));
+    named.or_else(|| declared.get("connect.name")?.as_str())
 }
 
 /// The type itself, or the one beside null in a union.
@@ -69,6 +75,16 @@ mod tests {
                 ("created", "io.debezium.time.MicroTimestamp"),
                 ("seen", "io.debezium.time.MicroTimestamp"),
             ],
+        );
+        let record =
+            r#"{"type":"record","name":"V","connect.name":"io.debezium.data.V","fields":[]}"#;
+        check(
+            "a record that occurs twice",
+            &format!(
+                r#"{{"fields":[{{"name":"a","type":{record}}},
+                   {{"name":"b","type":["null","io.debezium.data.V"]}}]}}"#
+            ),
+            &[("a", "io.debezium.data.V"), ("b", "io.debezium.data.V")],
         );
         check(
             "an envelope, whose second record is a reference",

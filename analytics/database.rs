@@ -38,6 +38,8 @@ impl Database {
             include_str!("sql/cdc_runs.sql"),
             include_str!("sql/cdc_tables.sql"),
             include_str!("sql/cdc_rejects.sql"),
+            include_str!("sql/macro_unscaled.sql"),
+            include_str!("sql/macro_decimal_text.sql"),
         ] {
             connection.execute(statement, [])?;
         }

@@ -49,6 +49,9 @@ pub(crate) fn logical(field: Field, placeholder: &str) -> Field {
             ("TIME", time(&format!("{number} // 1000")))
         }
         (Some("io.debezium.data.Uuid"), "VARCHAR") => ("UUID", format!("cast({expr} as uuid)")),
+        (Some("io.debezium.data.VariableScaleDecimal"), of) if of.starts_with("STRUCT(") => {
+            ("VARCHAR", variable_scale(expr))
+        }
         (Some("io.debezium.data.Json"), "VARCHAR") => {
             // The placeholder is no JSON document, but as a JSON string it is.
             let bare = literal(placeholder);
@@ -92,6 +95,16 @@ fn zoned(text: &str) -> String {
     )
 }
 
+/// PostgreSQL's `numeric` without precision, as exact text. What is beyond 36 digits stays readable as
+/// a struct's text.
+fn variable_scale(number: &str) -> String {
+    format!(
+        "case when octet_length(({number}).value) <= 15 \
+         then _decimal_text(_unscaled(({number}).value), ({number}).scale) \
+         else cast({number} as varchar) end"
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use duckdb::Connection;
@@ -110,6 +123,8 @@ mod tests {
         };
         let Field { expr, type_name, .. } = logical(field, "unavailable");
         let connection = Connection::open_in_memory().unwrap();
+        connection.execute(include_str!("sql/macro_unscaled.sql"), []).unwrap();
+        connection.execute(include_str!("sql/macro_decimal_text.sql"), []).unwrap();
         let sql = format!("select cast({expr} as varchar), typeof({expr})");
         let (text, actual): (String, String) =
             connection.query_row(&sql, [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
@@ -141,6 +156,23 @@ mod tests {
         zoned("'+12345-01-01T00:00:00.000000Z'", "12345-01-01 00:00:00");
         zoned("'-0043-03-15T01:02:03.000000Z'", "0044-03-15 (BC) 01:02:03");
         zoned("'infinity'", "infinity");
+    }
+
+    #[test]
+    fn numbers_without_precision_are_exact() {
+        for (scale, bytes, expected) in [
+            (2, "\\x01\\xE2\\x40", "1234.56"),
+            (2, "\\xFE\\x01", "-5.11"),
+            (0, "\\x64", "100"),
+            (4, "\\xFF", "-0.0001"),
+            (3, "\\x00", "0.000"),
+            (-2, "\\x05", "500"),
+            (1, &"\\x7F".repeat(15), "66200766848895810140699410453177945.5"),
+        ] {
+            let value = format!("{{'scale': {scale}, 'value': '{bytes}'::blob}}");
+            let of = "STRUCT(scale INTEGER, \"value\" BLOB)";
+            check("data.VariableScaleDecimal", of, &value, expected);
+        }
     }
 
     #[test]

@@ -12,7 +12,8 @@ fn logical_types_are_read_from_the_footer() {
     let rows = "select 1 as id, 20000::int as d, 1700000000123::bigint as ms, 1700000000123456::bigint as us,
                        1700000000123456789::bigint as ns, 3723004::int as t, 3723004005::bigint as ut,
                        '2026-11-22T07:16:39.522564Z' as z, '{\"a\": 1}' as j, 9.5::decimal(10,2) as p,
-                       '00000000-0000-0000-0000-000000000001' as u, 'false' as __deleted";
+                       '00000000-0000-0000-0000-000000000001' as u,
+                       {'scale': 1, 'value': '\\x0F'::blob} as n, 'false' as __deleted";
     let of = |name: &str, base: &str, connect: &str| {
         format!(
             r#"{{"name":"{name}","type":["null",{{"type":"{base}","connect.name":"io.debezium.{connect}"}}]}}"#
@@ -28,20 +29,37 @@ fn logical_types_are_read_from_the_footer() {
         of("z", "string", "time.ZonedTimestamp"),
         of("j", "string", "data.Json"),
         of("u", "string", "data.Uuid"),
+        of("n", "record", "data.VariableScaleDecimal"),
     ];
     let schema = format!(r#"{{"type":"record","name":"Value","fields":[{}]}}"#, fields.join(","));
     lake.parquet("t", (0, 0), rows, &[("parquet.avro.schema", &schema)]);
     lake.run();
     assert_eq!(
-        lake.rows("select d, ms, us, ns, t, ut, z, j, p, u from t"),
+        lake.rows("select d, ms, us, ns, t, ut, z, j, p, u, n from t"),
         [
             "2024-10-04|2023-11-14 22:13:20.123|2023-11-14 22:13:20.123456|2023-11-14 22:13:20.123456|\
           01:02:03.004|01:02:03.004005|2026-11-22 07:16:39.522564|{\"a\": 1}|9.50|\
-          00000000-0000-0000-0000-000000000001"
+          00000000-0000-0000-0000-000000000001|1.5"
         ]
     );
     let types = lake.rows("select column_type from (describe select d, us, t, z, j, u from t)");
     assert_eq!(types, ["DATE", "TIMESTAMP", "TIME", "TIMESTAMP", "JSON", "UUID"]);
+}
+
+#[test]
+fn logical_types_are_read_in_envelopes() {
+    let lake = Lake::new();
+    let rows = "select null::STRUCT(id INTEGER, us BIGINT, n STRUCT(scale INTEGER, value BLOB)) as before,
+                       {'id': 1, 'us': 1700000000123456::bigint, 'n': {'scale': 1, 'value': '\\x0F'::blob}} as after,
+                       'c' as op, {'ts_ms': 5, 'lsn': 7} as source";
+    let schema = r#"{"type":"record","fields":[
+        {"name":"before","type":["null",{"type":"record","name":"Value","fields":[
+          {"name":"us","type":{"type":"long","connect.name":"io.debezium.time.MicroTimestamp"}},
+          {"name":"n","type":["null",{"type":"record","connect.name":"io.debezium.data.VariableScaleDecimal"}]}]}]},
+        {"name":"after","type":["null","Value"]}]}"#;
+    lake.parquet("t", (0, 0), rows, &[("parquet.avro.schema", schema)]);
+    lake.run();
+    assert_eq!(lake.rows("select us, n, _hi from t"), ["2023-11-14 22:13:20.123456|1.5|7"]);
 }
 
 #[test]
