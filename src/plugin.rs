@@ -7,7 +7,10 @@ use crate::config::{ConfigDef, Props};
 use crate::connector::{
     Connector, ConnectorContext, SinkTask, SinkTaskContext, SourceTask, SourceTaskContext, s3,
 };
-use crate::converter::{Converter, HeaderConverter, Role, json};
+use crate::converter::simple_header::AsHeaderConverter;
+use crate::converter::{
+    Converter, HeaderConverter, Role, byte_array, json, number, simple_header, string,
+};
 use crate::error::ConnectError;
 use crate::transform::{Predicate, Transformation, extract_new_record_state};
 
@@ -192,9 +195,63 @@ fn converters() -> Vec<Plugin> {
         config_def,
         constructor: Constructor::Converter(construct),
     };
-    vec![converter(
-        "org.apache.kafka.connect.json.JsonConverter",
-        json::config_def,
-        json::construct,
-    )]
+    let header = |class, config_def, construct| Plugin {
+        class,
+        aliases: &[],
+        version: KAFKA_VERSION,
+        config_def,
+        constructor: Constructor::HeaderConverter(construct),
+    };
+    let byte_array_class = "org.apache.kafka.connect.converters.ByteArrayConverter";
+    let json_class = "org.apache.kafka.connect.json.JsonConverter";
+    let string_class = "org.apache.kafka.connect.storage.StringConverter";
+    vec![
+        converter(byte_array_class, byte_array::config_def, byte_array::construct),
+        converter(
+            "org.apache.kafka.connect.converters.BooleanConverter",
+            number::config_def,
+            number::construct_boolean,
+        ),
+        converter(
+            "org.apache.kafka.connect.converters.DoubleConverter",
+            number::config_def,
+            number::construct_double,
+        ),
+        converter(
+            "org.apache.kafka.connect.converters.FloatConverter",
+            number::config_def,
+            number::construct_float,
+        ),
+        converter(
+            "org.apache.kafka.connect.converters.IntegerConverter",
+            number::config_def,
+            number::construct_integer,
+        ),
+        converter(
+            "org.apache.kafka.connect.converters.LongConverter",
+            number::config_def,
+            number::construct_long,
+        ),
+        converter(
+            "org.apache.kafka.connect.converters.ShortConverter",
+            number::config_def,
+            number::construct_short,
+        ),
+        converter(json_class, json::config_def, json::construct),
+        converter(string_class, string::config_def, string::construct),
+        header(
+            "org.apache.kafka.connect.storage.SimpleHeaderConverter",
+            simple_header::config_def,
+            simple_header::construct,
+        ),
+        header(byte_array_class, byte_array::config_def, |props| {
+            Ok(Box::new(AsHeaderConverter(byte_array::construct(props, Role::Value)?)))
+        }),
+        header(json_class, json::config_def, |props| {
+            Ok(Box::new(AsHeaderConverter(json::construct(props, Role::Value)?)))
+        }),
+        header(string_class, string::config_def, |props| {
+            Ok(Box::new(AsHeaderConverter(string::construct(props, Role::Value)?)))
+        }),
+    ]
 }

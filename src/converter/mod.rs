@@ -5,12 +5,18 @@
 //! works on trees. Both give the same bytes; a property test holds them to it. No I/O, except in
 //! [`Converter::prepare`].
 
+pub mod byte_array;
 pub mod json;
+mod leaf;
+pub mod number;
+pub mod simple_header;
+pub mod string;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 
+use self::leaf::{Leaves, leaf_encoder};
 use crate::data::{PlannedValue, RecordBatch, RowPlan, RowView, SchemaAndValue};
 use crate::error::{ConnectError, DataError};
 
@@ -112,4 +118,56 @@ pub trait HeaderConverter: Send {
         key: &str,
         bytes: Option<&[u8]>,
     ) -> Result<SchemaAndValue, DataError>;
+}
+
+#[cfg(test)]
+mod tests {
+    //! What the tests of the converters share.
+
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::data::{Node, Schema, Value};
+
+    pub(super) fn write(
+        converter: &mut dyn Converter,
+        schema: Option<Arc<Schema>>,
+        value: Value,
+    ) -> Result<Option<Vec<u8>>, String> {
+        let mut out = Vec::new();
+        let data = SchemaAndValue { schema, value };
+        match converter.from_connect_data("t", &data, &mut out) {
+            Ok(Presence::Present) => Ok(Some(out)),
+            Ok(Presence::Null) => Ok(None),
+            Err(error) => Err(error.0),
+        }
+    }
+
+    /// Reads part of `wire` on both paths, and writes it back from a cell of `schema`.
+    #[track_caller]
+    pub(super) fn check_planned(
+        converter: &mut dyn Converter,
+        schema: &Arc<Schema>,
+        wire: &Bytes,
+        off: usize,
+        len: usize,
+    ) {
+        let mut batch = RecordBatch { wire: wire.clone(), ..RecordBatch::default() };
+        let plan = converter.decode_cells("t", off, len, &mut batch).unwrap().unwrap();
+        let again = converter.decode_cells("t", off, len, &mut batch).unwrap().unwrap();
+        assert!(Arc::ptr_eq(&plan, &again));
+        let index = batch.plan_index(&plan);
+        let message = &wire[off..off + len];
+        let read = plan.materialize(&batch.view(index, 0)).unwrap().value;
+        assert_eq!(read, converter.to_connect_data("t", Some(message)).unwrap());
+
+        let planned = PlannedValue { schema: Some(schema.clone()), node: Node::cell(0) };
+        let encoder = converter.encoder("t", &planned).unwrap();
+        let mut out = Vec::new();
+        let presence = encoder.write(&batch.view(index, 0), &mut out).unwrap();
+        assert_eq!((presence, out.as_slice()), (Presence::Present, message));
+        batch.cells[0] = crate::data::Cell::Null;
+        let presence = encoder.write(&batch.view(index, 0), &mut out).unwrap();
+        assert_eq!(presence, Presence::Null);
+    }
 }

@@ -7,11 +7,13 @@
 
 mod batch;
 mod header;
+pub mod number_text;
 mod plan;
 mod record;
 mod schema;
 mod sink_batch;
 mod value;
+pub mod values;
 
 pub use batch::{Cell, RecordBatch, Row, RowView, Seal};
 pub use header::{Header, Headers};

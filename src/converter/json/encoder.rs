@@ -10,11 +10,11 @@ use std::sync::Arc;
 use super::JsonOptions;
 use super::form::Form;
 use super::text::{
-    minimal_signed, push_base64, push_boolean, push_decimal_bytes, push_f32, push_f64,
-    push_integer, push_string, push_utf8,
+    push_base64, push_boolean, push_f32, push_f64, push_integer, push_string, push_utf8,
 };
 use super::write::{push_null, push_time, push_value, required_null};
 use crate::converter::{Presence, RowEncoder};
+use crate::data::number_text::{minimal_signed, push_decimal_bytes};
 use crate::data::{Cell, Node, PlannedValue, RowView, Schema, Value};
 use crate::error::DataError;
 

@@ -1,9 +1,8 @@
 //! Trees to JSON (`JsonConverter.convertToJson`).
 
-use super::text::{
-    push_base64, push_boolean, push_decimal, push_f32, push_f64, push_integer, push_string,
-};
+use super::text::{push_base64, push_boolean, push_f32, push_f64, push_integer, push_string};
 use super::{DecimalFormat, JsonOptions};
+use crate::data::number_text::push_decimal;
 use crate::data::{Decimal, Schema, Struct, Type, Value, logical};
 use crate::error::DataError;
 
