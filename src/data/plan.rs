@@ -103,6 +103,7 @@ impl RowPlan {
             key: part(&self.key)?,
             value: part(&self.value)?,
             timestamp_ms: None,
+            offset: None,
             headers: Vec::new(),
         })
     }

@@ -27,6 +27,8 @@ pub struct Record {
     pub value: SchemaAndValue,
     /// Milliseconds since the epoch.
     pub timestamp_ms: Option<i64>,
+    /// The Kafka offset; `None` at a source.
+    pub offset: Option<i64>,
     pub headers: Headers,
 }
 

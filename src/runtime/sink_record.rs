@@ -140,6 +140,7 @@ impl RecordDecoder {
             key,
             value,
             timestamp_ms: message.timestamp_ms,
+            offset: Some(message.offset),
             headers,
         })
     }

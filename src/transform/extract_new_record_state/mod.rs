@@ -235,7 +235,8 @@ impl ExtractNewRecordState {
             };
         };
         let Node::Struct { presence: None, fields: envelope } = &value.node else { return None };
-        if !self.settings.add_headers.is_empty() {
+        // Shapes have no headers, records may.
+        if !self.settings.add_headers.is_empty() || self.settings.drop_fields_header.is_some() {
             return None;
         }
         let (_, after) = value.member(Image::After.field())?;

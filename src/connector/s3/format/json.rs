@@ -183,6 +183,7 @@ mod tests {
             key: SchemaAndValue::NULL,
             value: SchemaAndValue { schema, value },
             timestamp_ms: None,
+            offset: None,
             headers: Vec::new(),
         }
     }

@@ -71,6 +71,7 @@ fn record(schema: &Arc<Schema>, values: Vec<Value>) -> Record {
             value: Value::Struct(Box::new(Struct::new(schema.clone(), values))),
         },
         timestamp_ms: None,
+        offset: None,
         headers: Vec::new(),
     }
 }
