@@ -143,7 +143,7 @@ impl Herder {
         target_state: TargetState,
     ) -> Answer<ConnectorInfo> {
         self.check(&config).await?;
-        let created = self.store().create_connector(name, &config, target_state).await;
+        let created = self.change()?.create_connector(name, &config, target_state).await;
         if !created.map_err(internal)? {
             return Err(HerderError::AlreadyExists(format!("Connector {name} already exists")));
         }
@@ -163,7 +163,7 @@ impl Herder {
         config: Props,
     ) -> Answer<(bool, ConnectorInfo)> {
         self.check(&config).await?;
-        let created = self.store().put_connector(name, &config).await.map_err(internal)?;
+        let created = self.change()?.put_connector(name, &config).await.map_err(internal)?;
         self.poke(name)?;
         Ok((created, self.info_with(name, config).await?))
     }
@@ -188,7 +188,8 @@ impl Herder {
                 };
             }
             self.check(&config).await?;
-            let replaced = self.store().replace_config(name, stored.config_version, &config).await;
+            let replaced =
+                self.change()?.replace_config(name, stored.config_version, &config).await;
             if replaced.map_err(internal)? {
                 self.poke(name)?;
                 return self.info_with(name, config).await;
@@ -206,7 +207,7 @@ impl Herder {
     /// # Errors
     /// `Connector {c} not found`.
     pub async fn delete_connector(&self, name: &str) -> Answer<()> {
-        if !self.store().delete_connector(name).await.map_err(internal)? {
+        if !self.change()?.delete_connector(name).await.map_err(internal)? {
             return Err(not_found(name));
         }
         self.poke(name)
@@ -241,7 +242,7 @@ impl Herder {
     /// # Errors
     /// `Unknown connector: {c}`, `Failed to start connector: {c}`.
     pub async fn restart_connector(&self, name: &str) -> Answer<()> {
-        let known = self.store().request_connector_restart(name).await.map_err(internal)?;
+        let known = self.change()?.request_connector_restart(name).await.map_err(internal)?;
         if !known {
             return Err(HerderError::NotFound(format!("Unknown connector: {name}")));
         }
@@ -276,10 +277,10 @@ impl Herder {
         let plan = restart_plan(status, include_tasks, only_failed);
         if !plan.tasks.is_empty() {
             let tasks: Vec<i32> = plan.tasks.iter().filter_map(|task| number(*task)).collect();
-            self.store().request_task_restarts(name, &tasks).await.map_err(internal)?;
+            self.change()?.request_task_restarts(name, &tasks).await.map_err(internal)?;
         }
         if plan.connector {
-            self.store().request_connector_restart(name).await.map_err(internal)?;
+            self.change()?.request_connector_restart(name).await.map_err(internal)?;
         }
         self.poke(name)?;
         Ok(plan.shown)
@@ -296,7 +297,7 @@ impl Herder {
         }
         let task = number(id.task);
         let tasks: Vec<i32> = task.into_iter().collect();
-        let known = self.store().request_task_restarts(name, &tasks).await.map_err(internal)?;
+        let known = self.change()?.request_task_restarts(name, &tasks).await.map_err(internal)?;
         let Some(task) = known.first() else {
             return Err(HerderError::NotFound(format!("Unknown task: {id}")));
         };
@@ -363,7 +364,7 @@ impl Herder {
         if !self.config().topic_tracking_allow_reset {
             return Err(HerderError::Forbidden("Topic tracking reset is disabled.".to_owned()));
         }
-        self.store().reset_topics(name).await.map_err(internal)
+        self.change()?.reset_topics(name).await.map_err(internal)
     }
 
     /// The offsets of a connector: of a source as stored, of a sink as its consumer group has them.
@@ -406,6 +407,14 @@ impl Herder {
 impl Herder {
     fn store(&self) -> &Store {
         &self.shared.assembly.store
+    }
+
+    /// Where changes go, while the worker is there to follow them.
+    fn change(&self) -> Answer<&Store> {
+        if self.shared.shutdown.is_cancelled() {
+            return Err(busy(Busy::ShuttingDown));
+        }
+        Ok(self.store())
     }
 
     async fn known(&self, name: &str) -> Answer<StoredConnector> {
@@ -458,7 +467,7 @@ impl Herder {
     }
 
     async fn set_target_state(&self, name: &str, target_state: TargetState) -> Answer<()> {
-        let known = self.store().set_target_state(name, target_state).await.map_err(internal)?;
+        let known = self.change()?.set_target_state(name, target_state).await.map_err(internal)?;
         if !known {
             return Err(HerderError::NotFound(format!("Unknown connector {name}")));
         }

@@ -32,12 +32,13 @@ pub(crate) struct Poke {
     pub done: Option<oneshot::Sender<Outcome>>,
 }
 
-/// What came of a poke.
+/// What came of a poke. Failures are those that hold now: the change that was poked for may have
+/// been carried out by an earlier look.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Outcome {
     /// Why the connector could not be started.
     pub connector_failure: Option<String>,
-    /// Why tasks that were started could not be, by number.
+    /// Why tasks could not be started, by number.
     pub task_failures: BTreeMap<i32, String>,
     /// The state database could not be asked.
     pub store_away: bool,
@@ -52,6 +53,7 @@ pub(crate) struct Runner {
     applied: Option<Applied>,
     tasks: BTreeMap<i32, RunningTask>,
     paused: watch::Sender<bool>,
+    outcome: Outcome,
 }
 
 struct RunningTask {
@@ -79,7 +81,16 @@ enum Look {
 impl Runner {
     pub(crate) fn new(name: String, shared: Arc<Shared>, pokes: mpsc::Receiver<Poke>) -> Self {
         let (paused, _) = watch::channel(false);
-        Self { name, shared, pokes, lease: None, applied: None, tasks: BTreeMap::new(), paused }
+        Self {
+            name,
+            shared,
+            pokes,
+            lease: None,
+            applied: None,
+            tasks: BTreeMap::new(),
+            paused,
+            outcome: Outcome::default(),
+        }
     }
 
     /// Runs the connector until it is deleted or the worker ends.
@@ -100,11 +111,10 @@ impl Runner {
             while let Ok(poke) = self.pokes.try_recv() {
                 waiting.extend(poke.done);
             }
-            let mut outcome = Outcome::default();
-            let look = self.look(&mut outcome).await;
+            let look = self.look().await;
             for done in waiting {
                 // Whoever asked may have left.
-                let _ = done.send(outcome.clone());
+                let _ = done.send(self.outcome.clone());
             }
             again = matches!(look, Look::Again);
             if matches!(look, Look::Gone) && self.shared.retire(&self.name, &self.pokes) {
@@ -115,22 +125,23 @@ impl Runner {
     }
 
     /// Makes what runs equal to what is stored.
-    async fn look(&mut self, outcome: &mut Outcome) -> Look {
-        match self.reconcile(outcome).await {
+    async fn look(&mut self) -> Look {
+        self.outcome.store_away = false;
+        match self.reconcile().await {
             Ok(look) => look,
             Err(error) => {
                 tracing::warn!(connector = self.name, %error, "cannot look at the connector");
                 if matches!(error, StoreError::Fenced { .. }) {
                     self.give_up().await;
                 } else {
-                    outcome.store_away = true;
+                    self.outcome.store_away = true;
                 }
                 Look::Again
             }
         }
     }
 
-    async fn reconcile(&mut self, outcome: &mut Outcome) -> Result<Look, StoreError> {
+    async fn reconcile(&mut self) -> Result<Look, StoreError> {
         let store = self.shared.assembly.store.clone();
         let Some(wanted) = store.connector(&self.name).await? else {
             self.stop_tasks(|_| true).await;
@@ -140,6 +151,9 @@ impl Runner {
         let Some(lease) = self.acquire().await? else { return Ok(Look::Again) };
         let step = step(self.applied.as_ref(), &wanted);
         let failed = stays_failed(self.applied.as_ref(), &wanted);
+        if !failed {
+            self.outcome.connector_failure = None;
+        }
         let mut applied = Applied {
             config_version: wanted.config_version,
             restarts: wanted.restarts,
@@ -167,7 +181,7 @@ impl Runner {
                     applied.failed = true;
                     let trace = trace_of(&error);
                     tracing::error!(connector = self.name, ?error, "connector failed");
-                    outcome.connector_failure = Some(trace.clone());
+                    self.outcome.connector_failure = Some(trace.clone());
                     self.report(&lease, &wanted, State::Failed, Some(trace + "\n"));
                 }
             },
@@ -177,7 +191,7 @@ impl Runner {
             let state = wanted.target_state.name();
             tracing::info!(connector = self.name, state, failed = applied.failed, "connector set");
         }
-        self.run_tasks(&wanted, outcome).await?;
+        self.run_tasks(&wanted).await?;
         Ok(Look::Done)
     }
 
@@ -193,11 +207,7 @@ impl Runner {
     }
 
     /// Stops the tasks that are gone or changed, and starts those that do not run.
-    async fn run_tasks(
-        &mut self,
-        wanted: &StoredConnector,
-        outcome: &mut Outcome,
-    ) -> Result<(), StoreError> {
+    async fn run_tasks(&mut self, wanted: &StoredConnector) -> Result<(), StoreError> {
         let stored = self.shared.assembly.store.tasks(&self.name).await?;
         self.stop_tasks(|running| !stored.contains(&running.stored)).await;
         let mut starting = Vec::new();
@@ -210,7 +220,7 @@ impl Runner {
             tokio::select! {
                 // An error: stopped before it could start.
                 started = first_start => if let Ok(Err(trace)) = started {
-                    outcome.task_failures.insert(number, trace);
+                    self.outcome.task_failures.insert(number, trace);
                 },
                 // A lease that cannot be had now, or a database that is away: it starts later.
                 () = sleep(LOOK_AGAIN) => {}
@@ -256,6 +266,7 @@ impl Runner {
         }
         join_all(stopping.iter_mut().map(|task| &mut task.supervisor)).await;
         for number in picked {
+            self.outcome.task_failures.remove(&number);
             let number = usize::try_from(number).unwrap_or_default();
             self.shared.assembly.metrics.remove_task(&self.name, number);
         }

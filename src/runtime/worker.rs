@@ -63,6 +63,8 @@ impl Shared {
         if let Some(runner) = runners.get(name) {
             match runner.try_send(poke) {
                 Ok(()) => return Ok(()),
+                // The look that the others wait for will see this change too.
+                Err(mpsc::error::TrySendError::Full(Poke { done: None })) => return Ok(()),
                 Err(mpsc::error::TrySendError::Full(_)) => return Err(Busy::TooManyRequests),
                 // It panicked. Its tasks stopped with it; another one takes over.
                 Err(mpsc::error::TrySendError::Closed(returned)) => poke = returned,

@@ -127,7 +127,7 @@ async fn beat(session: &mut PgConnection, worker: &WorkerRow) -> Result<Vec<Leas
 
 impl Store {
     /// Takes the lease of `task` for `worker` under a new epoch, unless another worker that is
-    /// alive holds it. Not alive is one with this worker's address (its predecessor), one whose
+    /// alive holds it. Not alive is an older one with this worker's address (its predecessor), one whose
     /// time to live has ended, and one without its advisory lock that missed two beats of a second:
     /// after a restart of the database all workers are without for a moment.
     ///
@@ -146,7 +146,9 @@ impl Store {
                  set epoch = excluded.epoch, worker = excluded.worker
                  where not exists (
                      select from ferroconnect.worker
-                     where id = held.worker and id <> $3 and address <> $4 and expires_at > now()
+                     where id = held.worker and id <> $3 and expires_at > now()
+                         and (address <> $4 or started_at >= coalesce(
+                             (select started_at from ferroconnect.worker where id = $3), now()))
                          and (beat_at > now() - interval '2 seconds' or exists (
                              select from pg_locks
                              where locktype = 'advisory' and granted and objsubid = 2

@@ -2,6 +2,8 @@
 
 /// What cannot be started here, read: docker-compose.yml and the example files.
 mod compose;
+/// The life of connectors on a worker.
+mod herder;
 /// Producer, consumer and admin against the real broker.
 mod kafka;
 /// What happens to running connectors: crashes first.
