@@ -19,7 +19,7 @@ use crate::support::services;
 
 /// Where a ledger call ends the task's life, as a crash would.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Crash {
+pub(super) enum Crash {
     /// Recorded, and nothing after it.
     AfterCompleting,
     /// The objects are there, the ledger does not know.
@@ -37,7 +37,7 @@ struct Rows {
 
 /// The ledger of the state database, in memory.
 #[derive(Debug, Default)]
-pub struct MemoryLedger {
+pub(super) struct MemoryLedger {
     rows: Mutex<Rows>,
 }
 
@@ -46,21 +46,21 @@ impl MemoryLedger {
         self.rows.lock().expect("no call panics while it holds the rows")
     }
 
-    pub fn crash_at(&self, crash: Option<Crash>) {
+    pub(super) fn crash_at(&self, crash: Option<Crash>) {
         self.rows().crash = crash;
     }
 
     /// The files that are done, as (first, last), in the order of completion.
-    pub fn done(&self) -> Vec<(i64, i64)> {
+    pub(super) fn done(&self) -> Vec<(i64, i64)> {
         let rows = self.rows();
         rows.done.iter().map(|file| (file.first_offset, file.last_offset)).collect()
     }
 
-    pub fn completing(&self) -> Vec<SinkFile> {
+    pub(super) fn completing(&self) -> Vec<SinkFile> {
         self.rows().completing.clone()
     }
 
-    pub fn uploads(&self) -> usize {
+    pub(super) fn uploads(&self) -> usize {
         self.rows().uploads.len()
     }
 }
@@ -133,16 +133,16 @@ impl FileLedger for MemoryLedger {
 
 /// One sink with its bucket; tasks come and go.
 #[derive(Debug)]
-pub struct Sink {
-    pub bucket: String,
-    pub ledger: Arc<MemoryLedger>,
-    pub props: Props,
-    pub defaults: SinkDefaults,
+pub(super) struct Sink {
+    pub(super) bucket: String,
+    pub(super) ledger: Arc<MemoryLedger>,
+    pub(super) props: Props,
+    pub(super) defaults: SinkDefaults,
 }
 
 impl Sink {
     /// The example file with a bucket of its own and these changes.
-    pub fn new(changes: &[(&str, &str)]) -> Self {
+    pub(super) fn new(changes: &[(&str, &str)]) -> Self {
         let bucket = services().bucket();
         let text = include_str!("../../../connectors/s3-sink.json");
         let file: serde_json::Value = serde_json::from_str(text).expect("JSON");
@@ -167,7 +167,7 @@ impl Sink {
         Self { bucket, ledger: Arc::default(), props, defaults }
     }
 
-    pub fn task(&self) -> Box<dyn SinkTask> {
+    pub(super) fn task(&self) -> Box<dyn SinkTask> {
         let context = SinkTaskContext {
             connector: "sink".to_owned(),
             task: 0,
@@ -179,12 +179,12 @@ impl Sink {
         construct_task(&self.props, context).expect("a task")
     }
 
-    pub fn connector_context(&self) -> ConnectorContext {
+    pub(super) fn connector_context(&self) -> ConnectorContext {
         ConnectorContext { hosts: Arc::default(), defaults: Arc::new(self.defaults.clone()) }
     }
 
     /// The keys in the bucket, in order.
-    pub fn keys(&self) -> Vec<String> {
+    pub(super) fn keys(&self) -> Vec<String> {
         let root = services().s3_dir.join(&self.bucket);
         let (mut keys, mut folders) = (Vec::new(), vec![root.clone()]);
         while let Some(folder) = folders.pop() {
@@ -203,12 +203,12 @@ impl Sink {
         keys
     }
 
-    pub fn path(&self, key: &str) -> PathBuf {
+    pub(super) fn path(&self, key: &str) -> PathBuf {
         services().s3_dir.join(&self.bucket).join(key)
     }
 
     /// The `id` of every row in every Parquet object, in key order.
-    pub fn ids(&self) -> Vec<i32> {
+    pub(super) fn ids(&self) -> Vec<i32> {
         use parquet::file::reader::{FileReader as _, SerializedFileReader};
         let mut ids = Vec::new();
         for key in self.keys() {
@@ -223,7 +223,7 @@ impl Sink {
     }
 }
 
-pub fn partition(number: i32) -> TopicPartition {
+pub(super) fn partition(number: i32) -> TopicPartition {
     TopicPartition { topic: "orders".into(), partition: number }
 }
 
@@ -236,11 +236,11 @@ fn schema() -> Arc<Schema> {
 }
 
 /// Rows of partition 0, one per offset; `id` is the offset.
-pub fn rows(offsets: std::ops::Range<i64>) -> SinkBatch {
+pub(super) fn rows(offsets: std::ops::Range<i64>) -> SinkBatch {
     rows_of(offsets, "x")
 }
 
-pub fn rows_of(offsets: std::ops::Range<i64>, text: &str) -> SinkBatch {
+pub(super) fn rows_of(offsets: std::ops::Range<i64>, text: &str) -> SinkBatch {
     let schema = schema();
     let mut batch = SinkBatch { partitions: vec![partition(0)], ..SinkBatch::default() };
     for offset in offsets {
@@ -252,7 +252,7 @@ pub fn rows_of(offsets: std::ops::Range<i64>, text: &str) -> SinkBatch {
 }
 
 /// Adds a row; `None` is a tombstone.
-pub fn push(batch: &mut SinkBatch, offset: i64, value: Option<(Arc<Schema>, Struct)>) {
+pub(super) fn push(batch: &mut SinkBatch, offset: i64, value: Option<(Arc<Schema>, Struct)>) {
     let value = value.map_or(SchemaAndValue::NULL, |(schema, value)| SchemaAndValue {
         schema: Some(schema),
         value: Value::Struct(Box::new(value)),
@@ -260,6 +260,7 @@ pub fn push(batch: &mut SinkBatch, offset: i64, value: Option<(Arc<Schema>, Stru
     batch.records.push_record(Record {
         topic: "orders".into(),
         partition: Some(0),
+        offset: Some(offset),
         key: SchemaAndValue::NULL,
         value,
         timestamp_ms: Some(1_000 + offset),
