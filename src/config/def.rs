@@ -22,6 +22,19 @@ pub enum ConfigType {
 }
 
 impl ConfigType {
+    /// What Debezium says of a value that is none of the type.
+    fn expectation(self) -> &'static str {
+        match self {
+            Self::Boolean => "Either 'true' or 'false' is expected",
+            Self::Int => "An integer is expected",
+            Self::Short => "A short value is expected",
+            Self::Long => "A long value is expected",
+            Self::Double => "A double value is expected",
+            Self::Class => "A Java class name is expected",
+            Self::String | Self::List | Self::Password => "A value is required",
+        }
+    }
+
     /// The name in replies and error texts.
     pub fn name(self) -> &'static str {
         match self {
@@ -131,6 +144,16 @@ pub struct ConfigKey {
     pub dependents: &'static [&'static str],
     pub recommended: &'static [&'static str],
     pub validator: Option<Validator>,
+    pub wording: Wording,
+}
+
+/// Whose sentences the messages about a key are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wording {
+    /// `ConfigDef` and its validators.
+    Kafka,
+    /// Debezium's `Field`, which checks its configuration without `ConfigDef`.
+    Debezium,
 }
 
 /// What holds when a key is absent.
@@ -157,6 +180,7 @@ impl ConfigKey {
             dependents: &[],
             recommended: &[],
             validator: None,
+            wording: Wording::Kafka,
         }
     }
 
@@ -277,7 +301,10 @@ impl ConfigKey {
         let value = match (submitted, self.default) {
             // What cannot be parsed goes on as null, so that one bad value can give two messages.
             (Submitted::Text(text), _) => self.parse_as(shown, text).unwrap_or_else(|message| {
-                errors.push(message);
+                errors.push(match self.wording {
+                    Wording::Kafka => message,
+                    Wording::Debezium => self.debezium(self.ty.expectation()),
+                });
                 ConfigValue::Null
             }),
             (Submitted::Absent, Default::Text(text)) => {
@@ -292,13 +319,19 @@ impl ConfigKey {
             }
         };
         if let Some(reason) = self.validator.as_ref().and_then(|check| check.check(&value)) {
-            errors.push(format!(
-                "Invalid value {} for configuration {}: {reason}",
-                value.in_error(),
-                self.name
-            ));
+            let (name, shown) = (self.name, value.in_error());
+            errors.push(match self.wording {
+                Wording::Kafka => {
+                    format!("Invalid value {shown} for configuration {name}: {reason}")
+                }
+                Wording::Debezium => self.debezium(&reason),
+            });
         }
         Outcome { value, errors }
+    }
+
+    fn debezium(&self, reason: &str) -> String {
+        format!("The '{}' value is invalid: {reason}", self.name)
     }
 }
 
@@ -342,6 +375,13 @@ impl ConfigDef {
     /// A table of these keys.
     pub fn new(keys: Vec<ConfigKey>) -> Self {
         Self { keys }
+    }
+
+    /// The same table with messages in other words.
+    #[must_use]
+    pub fn worded(mut self, wording: Wording) -> Self {
+        self.keys.iter_mut().for_each(|key| key.wording = wording);
+        self
     }
 
     /// The keys, in order.

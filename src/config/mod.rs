@@ -14,7 +14,7 @@ mod validator;
 
 pub use def::{
     ConfigDef, ConfigError, ConfigKey, ConfigType, ConfigValue, Default, Importance, Outcome,
-    Submitted, Width,
+    Submitted, Width, Wording,
 };
 pub use parsed::Parsed;
 pub use properties::parse_properties;
