@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use crate::config::{ConfigDef, Props};
 use crate::connector::{
-    Connector, ConnectorContext, SinkTask, SinkTaskContext, SourceTask, SourceTaskContext, s3,
+    Connector, ConnectorContext, SinkTask, SinkTaskContext, SourceTask, SourceTaskContext,
+    postgres, s3,
 };
 use crate::converter::simple_header::AsHeaderConverter;
 use crate::converter::{
@@ -156,10 +157,20 @@ const DEBEZIUM_VERSION: &str = "3.6.3.Final";
 
 /// One entry per plugin.
 fn builtin() -> Vec<Plugin> {
-    let mut plugins = vec![s3_sink()];
+    let mut plugins = vec![postgres_source(), s3_sink()];
     plugins.extend(converters());
     plugins.extend(transformations());
     plugins
+}
+
+fn postgres_source() -> Plugin {
+    Plugin {
+        class: postgres::CLASS,
+        aliases: &[],
+        version: postgres::VERSION,
+        config_def: postgres::config_def,
+        constructor: Constructor::Source { connector: postgres::connector, task: postgres::task },
+    }
 }
 
 fn transformations() -> Vec<Plugin> {

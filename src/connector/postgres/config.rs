@@ -1,0 +1,550 @@
+//! The connector's configuration, typed: past this struct nothing looks up a key.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use crate::config::{ConfigError, Parsed, Props, Secret};
+use crate::connector::postgres::config_keys;
+use crate::connector::postgres::filter::{Filters, Patterns, Selector, split_list};
+use crate::error::ConnectError;
+
+/// What a person asked for.
+#[derive(Debug, Clone)]
+pub(super) struct PostgresConfig {
+    pub(super) server: ServerConfig,
+    pub(super) topic_prefix: String,
+    pub(super) topic_delimiter: String,
+    pub(super) plugin: String,
+    pub(super) slot: SlotConfig,
+    pub(super) publication: PublicationConfig,
+    pub(super) status_interval: Duration,
+    pub(super) snapshot: SnapshotConfig,
+    pub(super) filters: Filters,
+    pub(super) message_prefixes: Selector,
+    pub(super) types: TypeModes,
+    pub(super) names: NameModes,
+    pub(super) tombstones: bool,
+    pub(super) skipped: BTreeSet<String>,
+    pub(super) key_columns: Vec<(Patterns, Vec<String>)>,
+    pub(super) mismatch: MismatchStrategy,
+    pub(super) position_check: bool,
+    pub(super) fail_on_bad_value: bool,
+    pub(super) acknowledge: bool,
+}
+
+/// Where the server is and how to log in.
+#[derive(Debug, Clone)]
+pub(super) struct ServerConfig {
+    pub(super) host: String,
+    pub(super) port: u16,
+    pub(super) user: String,
+    pub(super) password: Option<Secret>,
+    pub(super) database: String,
+    pub(super) tls: TlsConfig,
+    pub(super) query_timeout: Duration,
+    pub(super) initial_statements: Vec<String>,
+}
+
+/// libpq's `ssl*` parameters.
+#[derive(Debug, Clone)]
+pub(super) struct TlsConfig {
+    pub(super) mode: SslMode,
+    pub(super) root_cert: Option<String>,
+    pub(super) cert: Option<String>,
+    pub(super) key: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum SslMode {
+    Disable,
+    Allow,
+    Prefer,
+    Require,
+    VerifyCa,
+    VerifyFull,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct SlotConfig {
+    pub(super) name: String,
+    pub(super) drop_on_stop: bool,
+    pub(super) failover: bool,
+    pub(super) stream_params: Vec<(String, String)>,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct PublicationConfig {
+    pub(super) name: String,
+    pub(super) mode: PublicationMode,
+    pub(super) via_root: bool,
+    /// `skipped.operations` was given, so that the publication leaves them out too.
+    pub(super) shape: bool,
+    pub(super) statement_timeout: Duration,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum PublicationMode {
+    Disabled,
+    AllTables,
+    Filtered,
+    NoTables,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct SnapshotConfig {
+    pub(super) mode: SnapshotMode,
+    pub(super) tables: Option<Patterns>,
+    /// By `schema.table`.
+    pub(super) statements: BTreeMap<String, String>,
+    pub(super) delay: Duration,
+    pub(super) streaming_delay: Duration,
+    /// `Some`: take ACCESS SHARE locks and wait this long.
+    pub(super) lock_timeout: Option<Duration>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum SnapshotMode {
+    Always,
+    Initial,
+    InitialOnly,
+    NoData,
+    WhenNeeded,
+    ConfigurationBased { data: bool, stream: bool, on_data_error: bool },
+}
+
+/// How values are represented.
+#[derive(Debug, Clone)]
+pub(super) struct TypeModes {
+    pub(super) decimal: DecimalMode,
+    pub(super) time: TimeMode,
+    pub(super) binary: BinaryMode,
+    pub(super) hstore_map: bool,
+    pub(super) interval_text: bool,
+    pub(super) money_digits: u8,
+    pub(super) include_unknown: bool,
+    /// What stands for an unchanged TOAST value.
+    pub(super) placeholder: Vec<u8>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum DecimalMode {
+    Precise,
+    Double,
+    Text,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum TimeMode {
+    Adaptive,
+    AdaptiveTimeMicroseconds,
+    Connect,
+    Microseconds,
+    Nanoseconds,
+    IsoString,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum BinaryMode {
+    Bytes,
+    Base64,
+    Base64UrlSafe,
+    Hex,
+}
+
+/// How names are adjusted for Avro.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct NameModes {
+    pub(super) schemas: Adjustment,
+    pub(super) fields: Adjustment,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Adjustment {
+    Keep,
+    Avro,
+    AvroUnicode,
+}
+
+/// Whose position is right when the slot is ahead of the stored offset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum MismatchStrategy {
+    NoValidation,
+    TrustOffset,
+    TrustSlot,
+    TrustGreater,
+}
+
+impl PostgresConfig {
+    /// Reads the configuration.
+    pub(super) fn new(props: &Props) -> Result<Self, ConnectError> {
+        let parsed = config_keys::honoured().parse(props)?;
+        if let Some(error) = cross_errors(props).into_iter().next() {
+            return Err(ConnectError::config(error.message));
+        }
+        let text = |key: &str| props.get(key).map(String::as_str);
+        let bad = |key: &'static str| {
+            move |reason: String| ConnectError::config(format!("{key}: {reason}"))
+        };
+        let selector = |include: &'static str, exclude: &'static str| {
+            Selector::new(text(include), text(exclude)).map_err(bad(include))
+        };
+        let filters = Filters {
+            schemas: selector("schema.include.list", "schema.exclude.list")?,
+            tables: selector("table.include.list", "table.exclude.list")?,
+            columns: selector("column.include.list", "column.exclude.list")?,
+            ignore_builtin: parsed.boolean("table.ignore.builtin"),
+            signal_table: parsed.list("signal.data.collection").into_iter().next(),
+        };
+        let prefixes = selector("message.prefix.include.list", "message.prefix.exclude.list")?;
+        let skipped = parsed.list("skipped.operations");
+        Ok(Self {
+            server: server(&parsed)?,
+            topic_prefix: parsed.string("topic.prefix"),
+            topic_delimiter: parsed.string("topic.delimiter"),
+            plugin: parsed.string("plugin.name").to_lowercase(),
+            slot: slot(&parsed),
+            publication: publication(props, &parsed),
+            status_interval: millis(&parsed, "status.update.interval.ms"),
+            snapshot: snapshot(props, &parsed)?,
+            filters,
+            message_prefixes: prefixes,
+            types: types(&parsed)?,
+            names: names(props, &parsed),
+            tombstones: parsed.boolean("tombstones.on.delete"),
+            skipped: skipped.into_iter().filter(|operation| operation != "none").collect(),
+            key_columns: key_columns(&parsed).map_err(bad("message.key.columns"))?,
+            mismatch: mismatch(&parsed),
+            position_check: parsed.boolean("internal.log.position.check.enable"),
+            fail_on_bad_value: is(&parsed, "event.converting.failure.handling.mode", "fail"),
+            acknowledge: acknowledges(&parsed),
+        })
+    }
+}
+
+/// What only several keys together can tell.
+pub(super) fn cross_errors(props: &Props) -> Vec<ConfigError> {
+    let mut errors = Vec::new();
+    let mut report = |key: &str, reason: String| {
+        errors.push(ConfigError::new(key, format!("The '{key}' value is invalid: {reason}")));
+    };
+    let get = |key: &str| props.get(key).map(|text| text.trim()).filter(|text| !text.is_empty());
+    for kind in ["schema", "table", "column", "message.prefix"] {
+        let include = format!("{kind}.include.list");
+        let exclude = format!("{kind}.exclude.list");
+        if get(&include).is_some() && get(&exclude).is_some() {
+            report(&exclude, format!("\"{include}\" is already specified"));
+        }
+    }
+    let number = |key: &str, default: i64| get(key).map_or(Some(default), |text| text.parse().ok());
+    if let (Some(queue), Some(batch)) =
+        (number("max.queue.size", 8192), number("max.batch.size", 2048))
+        && queue > 0
+        && queue <= batch
+    {
+        report("max.queue.size", "Must be larger than the maximum batch size".to_owned());
+    }
+    for mode in ["snapshot.mode", "snapshot.query.mode", "snapshot.locking.mode"] {
+        let name = format!("{mode}.custom.name");
+        if get(mode).is_some_and(|value| value.eq_ignore_ascii_case("custom"))
+            && get(&name).is_none()
+        {
+            report(&name, format!("{name} cannot be empty when {mode} 'custom' is defined"));
+        }
+    }
+    let sink = get("notification.enabled.channels")
+        .is_some_and(|channels| channels.split(',').any(|channel| channel.trim() == "sink"));
+    if sink && get("notification.sink.topic.name").is_none() {
+        report(
+            "notification.sink.topic.name",
+            "Notification topic name must be provided when kafka notification channel is enabled"
+                .to_owned(),
+        );
+    }
+    errors
+}
+
+fn server(parsed: &Parsed) -> Result<ServerConfig, ConnectError> {
+    let port = parsed.integer("database.port");
+    let mode = match parsed.string("database.sslmode").to_lowercase().as_str() {
+        "disable" => SslMode::Disable,
+        "allow" => SslMode::Allow,
+        "require" => SslMode::Require,
+        "verify-ca" => SslMode::VerifyCa,
+        "verify-full" => SslMode::VerifyFull,
+        _ => SslMode::Prefer,
+    };
+    Ok(ServerConfig {
+        host: parsed.string("database.hostname"),
+        port: u16::try_from(port)
+            .map_err(|_| ConnectError::config(format!("database.port: {port} is no port")))?,
+        user: parsed.string("database.user"),
+        password: parsed.optional_secret("database.password"),
+        database: parsed.string("database.dbname"),
+        tls: TlsConfig {
+            mode,
+            root_cert: parsed.optional_string("database.sslrootcert"),
+            cert: parsed.optional_string("database.sslcert"),
+            key: parsed.optional_string("database.sslkey"),
+        },
+        query_timeout: millis(parsed, "database.query.timeout.ms"),
+        initial_statements: statements(&parsed.string("database.initial.statements")),
+    })
+}
+
+fn slot(parsed: &Parsed) -> SlotConfig {
+    let params = parsed.string("slot.stream.params");
+    let pair = |item: &str| {
+        let (key, value) = item.split_once('=')?;
+        Some((key.trim().to_owned(), value.trim().to_owned()))
+    };
+    SlotConfig {
+        name: parsed.string("slot.name"),
+        drop_on_stop: parsed.boolean("slot.drop.on.stop"),
+        failover: parsed.boolean("slot.failover"),
+        stream_params: params.split(';').filter_map(pair).collect(),
+    }
+}
+
+fn publication(props: &Props, parsed: &Parsed) -> PublicationConfig {
+    let mode = match parsed.string("publication.autocreate.mode").to_lowercase().as_str() {
+        "disabled" => PublicationMode::Disabled,
+        "filtered" => PublicationMode::Filtered,
+        "no_tables" => PublicationMode::NoTables,
+        _ => PublicationMode::AllTables,
+    };
+    let seconds = parsed.integer("internal.create.slot.command.timeout");
+    PublicationConfig {
+        name: parsed.string("publication.name"),
+        mode,
+        via_root: parsed.boolean("publish.via.partition.root"),
+        shape: props.get("skipped.operations").is_some_and(|text| text.trim() != "none"),
+        statement_timeout: Duration::from_secs(u64::try_from(seconds).unwrap_or(90)),
+    }
+}
+
+fn snapshot(props: &Props, parsed: &Parsed) -> Result<SnapshotConfig, ConnectError> {
+    let flag = |name: &str| parsed.boolean(&format!("snapshot.mode.configuration.based.{name}"));
+    let mode = match parsed.string("snapshot.mode").to_lowercase().as_str() {
+        "always" => SnapshotMode::Always,
+        "initial_only" => SnapshotMode::InitialOnly,
+        "no_data" => SnapshotMode::NoData,
+        "when_needed" => SnapshotMode::WhenNeeded,
+        "configuration_based" => SnapshotMode::ConfigurationBased {
+            data: flag("snapshot.data"),
+            stream: flag("start.stream"),
+            on_data_error: flag("snapshot.on.data.error"),
+        },
+        "custom" => {
+            return Err(ConnectError::config(
+                "snapshot.mode=custom loads a Java class, which Ferroconnect cannot; use one of \
+                 always, initial, initial_only, no_data, when_needed, configuration_based",
+            ));
+        }
+        _ => SnapshotMode::Initial,
+    };
+    let list = "snapshot.include.collection.list";
+    let tables = props.get(list).filter(|text| !text.trim().is_empty());
+    let tables = tables
+        .map(|text| Patterns::parse(text))
+        .transpose()
+        .map_err(|reason| ConnectError::config(format!("{list}: {reason}")))?;
+    let overrides = "snapshot.select.statement.overrides";
+    let statement = |table: String| {
+        let text = props.get(&format!("{overrides}.{table}"))?.trim().to_owned();
+        Some((table, text))
+    };
+    let shared = is(parsed, "snapshot.locking.mode", "shared");
+    Ok(SnapshotConfig {
+        mode,
+        tables,
+        statements: split_list(&parsed.string(overrides))
+            .into_iter()
+            .filter_map(statement)
+            .collect(),
+        delay: millis(parsed, "snapshot.delay.ms"),
+        streaming_delay: millis(parsed, "streaming.delay.ms"),
+        lock_timeout: shared.then(|| millis(parsed, "snapshot.lock.timeout.ms")),
+    })
+}
+
+fn types(parsed: &Parsed) -> Result<TypeModes, ConnectError> {
+    let lower = |key: &str| parsed.string(key).to_lowercase();
+    let decimal = match lower("decimal.handling.mode").as_str() {
+        "double" => DecimalMode::Double,
+        "string" => DecimalMode::Text,
+        _ => DecimalMode::Precise,
+    };
+    let time = match lower("time.precision.mode").as_str() {
+        "adaptive_time_microseconds" => TimeMode::AdaptiveTimeMicroseconds,
+        "connect" => TimeMode::Connect,
+        "microseconds" => TimeMode::Microseconds,
+        "nanoseconds" => TimeMode::Nanoseconds,
+        "isostring" => TimeMode::IsoString,
+        _ => TimeMode::Adaptive,
+    };
+    let binary = match lower("binary.handling.mode").as_str() {
+        "base64" => BinaryMode::Base64,
+        "base64-url-safe" => BinaryMode::Base64UrlSafe,
+        "hex" => BinaryMode::Hex,
+        _ => BinaryMode::Bytes,
+    };
+    let digits = parsed.integer("money.fraction.digits");
+    Ok(TypeModes {
+        decimal,
+        time,
+        binary,
+        hstore_map: is(parsed, "hstore.handling.mode", "map"),
+        interval_text: is(parsed, "interval.handling.mode", "string"),
+        money_digits: u8::try_from(digits).ok().filter(|digits| *digits <= 18).ok_or_else(
+            || {
+                ConnectError::config(format!(
+                    "money.fraction.digits: {digits} is not within 0 and 18"
+                ))
+            },
+        )?,
+        include_unknown: parsed.boolean("include.unknown.datatypes"),
+        placeholder: placeholder(&parsed.string("unavailable.value.placeholder"))?,
+    })
+}
+
+/// The bytes of the placeholder: its text, or the octets behind `hex:`.
+fn placeholder(text: &str) -> Result<Vec<u8>, ConnectError> {
+    let Some(octets) = text.strip_prefix("hex:") else { return Ok(text.as_bytes().to_vec()) };
+    let digit = |c: &u8| char::from(*c).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    let octet = |pair: &[u8]| match pair {
+        [high, low] => Some(digit(high)? << 4 | digit(low)?),
+        _ => None,
+    };
+    octets.as_bytes().chunks(2).map(octet).collect::<Option<_>>().ok_or_else(|| {
+        ConnectError::config(format!(
+            "unavailable.value.placeholder: \"{octets}\" is not an even number of hex digits"
+        ))
+    })
+}
+
+fn names(props: &Props, parsed: &Parsed) -> NameModes {
+    let adjustment = |key: &str| match parsed.string(key).to_lowercase().as_str() {
+        "avro" => Adjustment::Avro,
+        "avro_unicode" => Adjustment::AvroUnicode,
+        _ => Adjustment::Keep,
+    };
+    let avro = |key: &str| props.get(key).is_some_and(|class| class.ends_with(".AvroConverter"));
+    let fields = match adjustment("field.name.adjustment.mode") {
+        Adjustment::Keep if avro("key.converter") || avro("value.converter") => Adjustment::Avro,
+        other => other,
+    };
+    NameModes { schemas: adjustment("schema.name.adjustment.mode"), fields }
+}
+
+fn key_columns(parsed: &Parsed) -> Result<Vec<(Patterns, Vec<String>)>, String> {
+    let entry = |part: &str| {
+        let (table, columns) = part.split_once(':')?;
+        let columns = columns.split(',').map(|column| column.trim().to_owned()).collect();
+        Some(Patterns::parse(table).map(|table| (table, columns)))
+    };
+    parsed.string("message.key.columns").split(';').filter_map(entry).collect()
+}
+
+fn mismatch(parsed: &Parsed) -> MismatchStrategy {
+    match parsed.string("offset.mismatch.strategy").to_lowercase().as_str() {
+        "trust_offset" => MismatchStrategy::TrustOffset,
+        "trust_slot" => MismatchStrategy::TrustSlot,
+        "trust_greater_lsn" => MismatchStrategy::TrustGreater,
+        _ => MismatchStrategy::NoValidation,
+    }
+}
+
+/// Whether the server is told what it may forget (`lsn.flush.mode`, `flush.lsn.source`).
+fn acknowledges(parsed: &Parsed) -> bool {
+    match parsed.optional_string("lsn.flush.mode") {
+        Some(mode) => !mode.eq_ignore_ascii_case("manual"),
+        None => parsed.boolean("flush.lsn.source"),
+    }
+}
+
+/// SQL statements separated by `;`, where `;;` is a semicolon.
+fn statements(text: &str) -> Vec<String> {
+    let separated = text.replace(";;", "\u{0}");
+    let statement = |part: &str| part.replace('\u{0}', ";").trim().to_owned();
+    separated.split(';').map(statement).filter(|statement| !statement.is_empty()).collect()
+}
+
+fn is(parsed: &Parsed, key: &str, value: &str) -> bool {
+    parsed.string(key).eq_ignore_ascii_case(value)
+}
+
+fn millis(parsed: &Parsed, key: &str) -> Duration {
+    Duration::from_millis(u64::try_from(parsed.integer(key)).unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn props(more: &[(&str, &str)]) -> Props {
+        let base = [
+            ("topic.prefix", "cdc"),
+            ("database.hostname", "postgres"),
+            ("database.user", "cdc_user"),
+            ("database.password", "secret"),
+            ("database.dbname", "commerce_db"),
+            ("plugin.name", "pgoutput"),
+        ];
+        let pairs = base.iter().chain(more);
+        pairs.map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+    }
+
+    #[test]
+    fn the_defaults_are_those_of_the_original() {
+        let config = PostgresConfig::new(&props(&[])).unwrap();
+        assert_eq!(config.server.port, 5432);
+        assert_eq!(config.server.tls.mode, SslMode::Prefer);
+        assert_eq!(config.slot.name, "debezium");
+        assert_eq!(config.publication.mode, PublicationMode::AllTables);
+        assert_eq!(config.snapshot.mode, SnapshotMode::Initial);
+        assert_eq!(config.types.placeholder, b"__debezium_unavailable_value");
+        assert!(config.tombstones && config.skipped.contains("t") && config.acknowledge);
+        assert!(!format!("{config:?}").contains("secret"));
+    }
+
+    #[test]
+    fn values_in_any_case_and_other_forms() {
+        let config = PostgresConfig::new(&props(&[
+            ("snapshot.mode", " NO_DATA "),
+            ("skipped.operations", "none"),
+            ("unavailable.value.placeholder", "hex:4142"),
+            ("database.initial.statements", "select 1; select ';;'"),
+            ("message.key.columns", "inv.a:x,y;inv.b:z"),
+            ("flush.lsn.source", "false"),
+        ]))
+        .unwrap();
+        assert_eq!(config.snapshot.mode, SnapshotMode::NoData);
+        assert!(config.skipped.is_empty());
+        assert_eq!(config.types.placeholder, b"AB");
+        assert_eq!(config.server.initial_statements, ["select 1", "select ';'"]);
+        assert_eq!(config.key_columns.len(), 2);
+        assert!(!config.acknowledge);
+    }
+
+    #[test]
+    fn keys_that_contradict_each_other_are_reported() {
+        let errors = |more: &[(&str, &str)]| {
+            let errors = cross_errors(&props(more));
+            errors.into_iter().map(|error| error.message).collect::<Vec<_>>()
+        };
+        let include = ("table.include.list", "a.b");
+        assert_eq!(
+            errors(&[include, ("table.exclude.list", "c.d")]),
+            [
+                "The 'table.exclude.list' value is invalid: \"table.include.list\" is already specified"
+            ]
+        );
+        assert_eq!(
+            errors(&[("max.queue.size", "2048")]),
+            ["The 'max.queue.size' value is invalid: Must be larger than the maximum batch size"]
+        );
+        assert_eq!(errors(&[("snapshot.mode", "custom")]).len(), 1);
+        assert_eq!(errors(&[("notification.enabled.channels", "log,sink")]).len(), 1);
+        assert!(errors(&[include]).is_empty());
+    }
+}

@@ -1,0 +1,361 @@
+//! Debezium's envelope as plans: one per table and kind of event. A row adds cells only: what is the
+//! same for all rows of a kind (`op`, the names in `source`, a snapshot's position) is constant in
+//! the plan.
+
+use std::sync::Arc;
+
+use crate::connector::postgres::codec::{Codec, structure};
+use crate::connector::postgres::config::PostgresConfig;
+use crate::connector::postgres::names;
+use crate::connector::postgres::offset::SnapshotPoint;
+use crate::connector::postgres::relation::{Column, Relation, TableShape};
+use crate::connector::postgres::type_mapping::zero;
+use crate::data::{Node, PlannedValue, RowPlan, Schema, SchemaBuilder, Type, Value};
+
+/// The release that records say they come from.
+pub(super) const VERSION: &str = "3.6.3.Final";
+
+/// The cells that stand before a streamed row's columns.
+pub(super) mod meta {
+    pub(in crate::connector::postgres) const SOURCE_MS: usize = 0;
+    pub(in crate::connector::postgres) const SEQUENCE: usize = 1;
+    pub(in crate::connector::postgres) const SOURCE_US: usize = 2;
+    pub(in crate::connector::postgres) const SOURCE_NS: usize = 3;
+    pub(in crate::connector::postgres) const XID: usize = 4;
+    pub(in crate::connector::postgres) const LSN: usize = 5;
+    pub(in crate::connector::postgres) const ORIGIN: usize = 6;
+    pub(in crate::connector::postgres) const ORIGIN_LSN: usize = 7;
+    pub(in crate::connector::postgres) const TS_MS: usize = 8;
+    pub(in crate::connector::postgres) const TS_US: usize = 9;
+    pub(in crate::connector::postgres) const TS_NS: usize = 10;
+    pub(in crate::connector::postgres) const COUNT: usize = 11;
+}
+
+/// The cells that stand before a snapshot row's columns: the clock, in three units.
+pub(super) const READ_META: usize = 3;
+
+/// The plans of a streamed table.
+#[derive(Debug)]
+pub(super) struct Plans {
+    pub(super) create: Arc<RowPlan>,
+    /// No old row came.
+    pub(super) update: Arc<RowPlan>,
+    /// The old row's cells stand before the new one's.
+    pub(super) update_full: Arc<RowPlan>,
+    /// Of the old row only the replica identity is known.
+    pub(super) update_keyed: Arc<RowPlan>,
+    pub(super) delete_full: Arc<RowPlan>,
+    pub(super) delete_keyed: Arc<RowPlan>,
+    /// The record behind a delete, over the same cells.
+    pub(super) tombstone_full: Arc<RowPlan>,
+    pub(super) tombstone_keyed: Arc<RowPlan>,
+    pub(super) truncate: Arc<RowPlan>,
+}
+
+/// Where a row stands in a snapshot, as `source.snapshot` says it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Marker {
+    First,
+    FirstInTable,
+    Middle,
+    LastInTable,
+    Last,
+}
+
+impl Marker {
+    const ALL: [Self; 5] =
+        [Self::First, Self::FirstInTable, Self::Middle, Self::LastInTable, Self::Last];
+
+    fn text(self) -> &'static str {
+        match self {
+            Self::First => "first",
+            Self::FirstInTable => "first_in_data_collection",
+            Self::Middle => "true",
+            Self::LastInTable => "last_in_data_collection",
+            Self::Last => "last",
+        }
+    }
+}
+
+/// The plans of a table in a snapshot, by marker.
+#[derive(Debug)]
+pub(super) struct ReadPlans([Arc<RowPlan>; 5]);
+
+impl ReadPlans {
+    pub(super) fn new(
+        relation: &Relation,
+        shape: &TableShape,
+        config: &PostgresConfig,
+        point: SnapshotPoint,
+    ) -> Self {
+        let schemas = Schemas::new(relation, config);
+        let plan = |marker: Marker| {
+            let envelope = Node::Struct {
+                presence: None,
+                fields: vec![
+                    Node::Const(Value::Null),
+                    schemas.row(relation, READ_META, RowKind::Whole),
+                    Node::Const(read_source(&schemas.source, shape, config, point, marker)),
+                    Node::Const(Value::Null),
+                    Node::Const(Value::string("r")),
+                    Node::cell(0),
+                    Node::cell(1),
+                    Node::cell(2),
+                ],
+            };
+            Arc::new(RowPlan {
+                topic: relation.topic.clone(),
+                key: schemas.key(relation, READ_META, RowKind::Whole),
+                value: Some(PlannedValue {
+                    schema: Some(schemas.envelope.clone()),
+                    node: envelope,
+                }),
+                cell_count: READ_META + relation.cells,
+            })
+        };
+        Self(Marker::ALL.map(plan))
+    }
+
+    /// The plan of rows that stand at `marker`.
+    pub(super) fn of(&self, marker: Marker) -> &Arc<RowPlan> {
+        let [first, first_in_table, middle, last_in_table, last] = &self.0;
+        match marker {
+            Marker::First => first,
+            Marker::FirstInTable => first_in_table,
+            Marker::Middle => middle,
+            Marker::LastInTable => last_in_table,
+            Marker::Last => last,
+        }
+    }
+}
+
+impl Plans {
+    pub(super) fn new(relation: &Relation, shape: &TableShape, config: &PostgresConfig) -> Self {
+        let schemas = Schemas::new(relation, config);
+        let source = stream_source(shape, config);
+        let row = |first, kind| Some(schemas.row(relation, first, kind));
+        let envelope = |op: &str, before: Option<Node>, after: Option<Node>| PlannedValue {
+            schema: Some(schemas.envelope.clone()),
+            node: Node::Struct {
+                presence: None,
+                fields: vec![
+                    before.unwrap_or(Node::Const(Value::Null)),
+                    after.unwrap_or(Node::Const(Value::Null)),
+                    source.clone(),
+                    Node::Const(Value::Null),
+                    Node::Const(Value::string(op)),
+                    Node::cell(meta::TS_MS),
+                    Node::cell(meta::TS_US),
+                    Node::cell(meta::TS_NS),
+                ],
+            },
+        };
+        let plan = |key: Option<PlannedValue>, value: Option<PlannedValue>, rows: usize| {
+            Arc::new(RowPlan {
+                topic: relation.topic.clone(),
+                key,
+                value,
+                cell_count: meta::COUNT + rows * relation.cells,
+            })
+        };
+        let first = meta::COUNT;
+        let second = first + relation.cells;
+        let key = |first, kind| schemas.key(relation, first, kind);
+        let (whole, keyed) = (RowKind::Whole, RowKind::Identity);
+        let update = |kind| {
+            let value = envelope("u", row(first, kind), row(second, whole));
+            plan(key(second, whole), Some(value), 2)
+        };
+        let delete = |kind| plan(key(first, kind), Some(envelope("d", row(first, kind), None)), 1);
+        Self {
+            create: plan(key(first, whole), Some(envelope("c", None, row(first, whole))), 1),
+            update: plan(key(first, whole), Some(envelope("u", None, row(first, whole))), 1),
+            update_full: update(whole),
+            update_keyed: update(keyed),
+            delete_full: delete(whole),
+            delete_keyed: delete(keyed),
+            tombstone_full: plan(key(first, whole), None, 1),
+            tombstone_keyed: plan(key(first, keyed), None, 1),
+            truncate: plan(None, Some(envelope("t", None, None)), 0),
+        }
+    }
+}
+
+/// What of a row is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum RowKind {
+    Whole,
+    /// The columns of the replica identity; others are null, or where null is no value their default
+    /// or zero.
+    Identity,
+}
+
+/// The schemas of one table.
+struct Schemas {
+    key: Option<Arc<Schema>>,
+    source: Arc<Schema>,
+    envelope: Arc<Schema>,
+}
+
+impl Schemas {
+    fn new(relation: &Relation, config: &PostgresConfig) -> Self {
+        let name = |suffix: &str| {
+            names::schema_name(config.names.schemas, &format!("{}.{suffix}", relation.topic))
+        };
+        let fields = |builder: SchemaBuilder, column: &Column| {
+            builder.field(column.field.clone(), column.schema.clone())
+        };
+        let row = SchemaBuilder::structure().name(name("Value")).optional();
+        let row = relation.columns().filter(|column| column.in_value).fold(row, fields).build();
+        let key = SchemaBuilder::structure().name(name("Key"));
+        let key_columns = relation.key.iter().filter_map(|position| relation.column(*position));
+        let key = (!relation.key.is_empty()).then(|| key_columns.fold(key, fields).build());
+        let source = source_schema();
+        let int64 = SchemaBuilder::new(Type::Int64).optional().build();
+        let envelope = SchemaBuilder::structure()
+            .name(name("Envelope"))
+            .version(2)
+            .field("before", row.clone())
+            .field("after", row)
+            .field("source", source.clone())
+            .field("transaction", transaction_schema())
+            .field("op", SchemaBuilder::new(Type::String).build())
+            .field("ts_ms", int64.clone())
+            .field("ts_us", int64.clone())
+            .field("ts_ns", int64)
+            .build();
+        Self { key, source, envelope }
+    }
+
+    fn row(&self, relation: &Relation, first: usize, kind: RowKind) -> Node {
+        let columns = relation.columns().filter(|column| column.in_value);
+        let fields = columns.map(|column| column_node(column, first, kind)).collect();
+        Node::Struct { presence: None, fields }
+    }
+
+    fn key(&self, relation: &Relation, first: usize, kind: RowKind) -> Option<PlannedValue> {
+        let columns = relation.key.iter().filter_map(|position| relation.column(*position));
+        let fields = columns.map(|column| column_node(column, first, kind)).collect();
+        let node = Node::Struct { presence: None, fields };
+        Some(PlannedValue { schema: Some(self.key.clone()?), node })
+    }
+}
+
+fn column_node(column: &Column, first: usize, kind: RowKind) -> Node {
+    if kind == RowKind::Identity && !column.identity {
+        let optional = column.schema.is_optional();
+        let value = if optional { Value::Null } else { zero(&column.codec, &column.schema) };
+        return Node::Const(value);
+    }
+    let index = first + column.cell;
+    match column.codec {
+        Codec::VariableDecimal => Node::Struct {
+            presence: Some(index),
+            fields: vec![Node::cell(index), Node::cell(index + 1)],
+        },
+        _ => Node::Cell { index, unchanged: column.unchanged.clone(), null: Value::Null },
+    }
+}
+
+/// The schema of `source`.
+pub(super) fn source_schema() -> Arc<Schema> {
+    let string = || SchemaBuilder::new(Type::String).build();
+    let optional_string = || SchemaBuilder::new(Type::String).optional().build();
+    let optional_int64 = || SchemaBuilder::new(Type::Int64).optional().build();
+    let snapshot = SchemaBuilder::new(Type::String)
+        .optional()
+        .name("io.debezium.data.Enum")
+        .version(1)
+        .parameter(
+            "allowed",
+            "true,first,first_in_data_collection,last_in_data_collection,last,false,incremental",
+        )
+        .default_value(Value::string("false"));
+    SchemaBuilder::structure()
+        .name("io.debezium.connector.postgresql.Source")
+        .version(1)
+        .field("version", string())
+        .field("connector", string())
+        .field("name", string())
+        .field("ts_ms", SchemaBuilder::new(Type::Int64).build())
+        .field("snapshot", snapshot.build())
+        .field("db", string())
+        .field("sequence", optional_string())
+        .field("ts_us", optional_int64())
+        .field("ts_ns", optional_int64())
+        .field("schema", string())
+        .field("table", string())
+        .field("txId", optional_int64())
+        .field("lsn", optional_int64())
+        .field("xmin", optional_int64())
+        .field("origin", optional_string())
+        .field("origin_lsn", optional_int64())
+        .build()
+}
+
+/// The schema of `transaction`.
+pub(super) fn transaction_schema() -> Arc<Schema> {
+    let int64 = SchemaBuilder::new(Type::Int64).build();
+    SchemaBuilder::structure()
+        .name("event.block")
+        .version(1)
+        .optional()
+        .field("id", SchemaBuilder::new(Type::String).build())
+        .field("total_order", int64.clone())
+        .field("data_collection_order", int64)
+        .build()
+}
+
+fn stream_source(shape: &TableShape, config: &PostgresConfig) -> Node {
+    let text = |text: &str| Node::Const(Value::string(text));
+    Node::Struct {
+        presence: None,
+        fields: vec![
+            text(VERSION),
+            text("postgresql"),
+            text(&config.topic_prefix),
+            Node::cell(meta::SOURCE_MS),
+            text("false"),
+            text(&config.server.database),
+            Node::cell(meta::SEQUENCE),
+            Node::cell(meta::SOURCE_US),
+            Node::cell(meta::SOURCE_NS),
+            text(&shape.schema),
+            text(&shape.table),
+            Node::cell(meta::XID),
+            Node::cell(meta::LSN),
+            Node::Const(Value::Null),
+            Node::cell(meta::ORIGIN),
+            Node::cell(meta::ORIGIN_LSN),
+        ],
+    }
+}
+
+fn read_source(
+    schema: &Arc<Schema>,
+    shape: &TableShape,
+    config: &PostgresConfig,
+    point: SnapshotPoint,
+    marker: Marker,
+) -> Value {
+    let lsn = point.lsn.0.cast_signed();
+    let values = vec![
+        Value::string(VERSION),
+        Value::string("postgresql"),
+        Value::string(&config.topic_prefix),
+        Value::Int64(point.ts_usec.div_euclid(1000)),
+        Value::string(marker.text()),
+        Value::string(&config.server.database),
+        Value::string(format!("[null,\"{lsn}\"]")),
+        Value::Int64(point.ts_usec),
+        Value::Int64(point.ts_usec.saturating_mul(1000)),
+        Value::string(&shape.schema),
+        Value::string(&shape.table),
+        point.xid.map_or(Value::Null, Value::Int64),
+        Value::Int64(lsn),
+        Value::Null,
+        Value::Null,
+        Value::Null,
+    ];
+    structure(schema, values)
+}

@@ -1,0 +1,198 @@
+//! Source offsets in the original's JSON (Debezium, `PostgresOffsetContext`), so that an offset that
+//! one wrote is a valid start for the other. Members come in the original's order.
+
+use std::sync::Arc;
+
+use serde::Deserialize;
+
+use crate::connector::postgres::lsn::Lsn;
+use crate::data::SourceOffset;
+
+/// What a stored offset says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Position {
+    /// A snapshot began and did not end: its rows have to be read again.
+    SnapshotInterrupted,
+    /// All that was committed before this is stored.
+    Streaming {
+        resume: Lsn,
+        /// The first member of `source.sequence`.
+        last_commit: Option<Lsn>,
+    },
+}
+
+#[derive(Debug, Deserialize)]
+struct Members {
+    #[serde(default)]
+    lsn: Option<i64>,
+    #[serde(default)]
+    lsn_proc: Option<i64>,
+    #[serde(default)]
+    lsn_commit: Option<i64>,
+    #[serde(default)]
+    snapshot: Option<serde_json::Value>,
+    #[serde(default)]
+    last_snapshot_record: Option<bool>,
+    #[serde(default)]
+    snapshot_completed: Option<bool>,
+}
+
+impl Position {
+    /// Reads an offset that this or the original wrote.
+    pub(super) fn parse(offset: &str) -> Result<Self, String> {
+        let members: Members =
+            serde_json::from_str(offset).map_err(|error| format!("{error}: {offset}"))?;
+        let finished =
+            members.last_snapshot_record == Some(true) || members.snapshot_completed == Some(true);
+        if is_initial(members.snapshot.as_ref()) && !finished {
+            return Ok(Self::SnapshotInterrupted);
+        }
+        let lsn = |number: i64| Lsn(number.cast_unsigned());
+        let resume = members.lsn_proc.or(members.lsn).map(lsn);
+        let resume = resume.ok_or_else(|| format!("neither lsn_proc nor lsn in {offset}"))?;
+        let last_commit = members.lsn_commit.or(members.lsn_proc).map(lsn);
+        Ok(Self::Streaming { resume, last_commit })
+    }
+}
+
+/// The initial snapshot; 2.x wrote true.
+fn is_initial(snapshot: Option<&serde_json::Value>) -> bool {
+    match snapshot {
+        Some(serde_json::Value::Bool(snapshot)) => *snapshot,
+        Some(serde_json::Value::String(kind)) => {
+            kind.eq_ignore_ascii_case("INITIAL") || kind.eq_ignore_ascii_case("true")
+        }
+        _ => false,
+    }
+}
+
+/// Writes the offsets of one source partition.
+#[derive(Debug, Clone)]
+pub(super) struct Offsets {
+    partition: Arc<str>,
+}
+
+impl Offsets {
+    /// For the logical server `topic.prefix`.
+    pub(super) fn new(prefix: &str) -> Self {
+        Self { partition: serde_json::json!({ "server": prefix }).to_string().into() }
+    }
+
+    /// The newest of `stored` that is of this partition, whatever the order of its members.
+    pub(super) fn find<'a>(&self, stored: &'a [SourceOffset]) -> Option<&'a SourceOffset> {
+        let server = |text: &str| {
+            let members: serde_json::Value = serde_json::from_str(text).ok()?;
+            Some(members.get("server")?.clone())
+        };
+        let own = server(&self.partition);
+        stored.iter().rev().find(|offset| server(&offset.partition) == own)
+    }
+
+    /// Behind a commit that ends at `lsn`.
+    pub(super) fn committed(&self, lsn: Lsn, xid: Option<u32>, ts_usec: i64) -> SourceOffset {
+        let lsn = lsn.0.cast_signed();
+        let xid = xid.map(|xid| format!(",\"txId\":{xid}")).unwrap_or_default();
+        self.offset(format!(
+            "{{\"lsn_proc\":{lsn},\"messageType\":\"COMMIT\",\"lsn_commit\":{lsn},\"lsn\":{lsn}{xid},\
+             \"ts_usec\":{ts_usec}}}"
+        ))
+    }
+
+    /// In a snapshot as of `lsn`; `completed`: its rows are all there.
+    pub(super) fn snapshot(&self, snapshot: SnapshotPoint, completed: bool) -> SourceOffset {
+        let lsn = snapshot.lsn.0.cast_signed();
+        let xid = snapshot.xid.map(|xid| format!(",\"txId\":{xid}")).unwrap_or_default();
+        let ts_usec = snapshot.ts_usec;
+        self.offset(format!(
+            "{{\"last_snapshot_record\":{completed},\"lsn\":{lsn}{xid},\"ts_usec\":{ts_usec},\
+             \"snapshot\":\"INITIAL\",\"snapshot_completed\":{completed}}}"
+        ))
+    }
+
+    fn offset(&self, text: String) -> SourceOffset {
+        SourceOffset { partition: self.partition.clone(), offset: text.into() }
+    }
+}
+
+/// As of when a snapshot is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct SnapshotPoint {
+    pub(super) lsn: Lsn,
+    pub(super) xid: Option<i64>,
+    /// Microseconds since 1970.
+    pub(super) ts_usec: i64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn streaming(resume: u64, last_commit: Option<u64>) -> Position {
+        Position::Streaming { resume: Lsn(resume), last_commit: last_commit.map(Lsn) }
+    }
+
+    #[test]
+    fn offsets_of_the_original_are_read() {
+        // Observed offsets of 3.6 and 2.3.
+        for (text, expected) in [
+            (
+                r#"{"last_snapshot_record":false,"lsn":40840144,"txId":836,"ts_usec":1795331560087723,"snapshot":"INITIAL","snapshot_completed":false}"#,
+                Position::SnapshotInterrupted,
+            ),
+            (
+                r#"{"last_snapshot_record":true,"lsn":40840144,"txId":836,"ts_usec":1795331560087723,"snapshot":"INITIAL","snapshot_completed":true}"#,
+                streaming(40_840_144, None),
+            ),
+            (r#"{"lsn":40840144,"txId":836,"ts_usec":1}"#, streaming(40_840_144, None)),
+            (
+                r#"{"lsn_proc":57239168,"messageType":"INSERT","lsn_commit":57239160,"lsn":57239168,"txId":1118,"ts_usec":1}"#,
+                streaming(57_239_168, Some(57_239_160)),
+            ),
+            (
+                r#"{"transaction_id":null,"lsn_proc":7,"lsn":7,"txId":1,"ts_usec":1}"#,
+                streaming(7, Some(7)),
+            ),
+            (
+                r#"{"last_snapshot_record":true,"lsn":5,"txId":1,"ts_usec":1,"snapshot":true}"#,
+                streaming(5, None),
+            ),
+            (r#"{"lsn":5,"ts_usec":1,"snapshot":"true"}"#, Position::SnapshotInterrupted),
+        ] {
+            assert_eq!(Position::parse(text), Ok(expected), "{text}");
+        }
+        for text in ["{}", "null", "{\"lsn\":\"5\"}", "x"] {
+            assert!(Position::parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn offsets_are_written_as_the_original_does() {
+        let offsets = Offsets::new("cdc");
+        assert_eq!(offsets.partition.as_ref(), r#"{"server":"cdc"}"#);
+        let committed = offsets.committed(Lsn(59_106_008), Some(1241), 1_795_332_753_236_074);
+        assert_eq!(
+            committed.offset.as_ref(),
+            r#"{"lsn_proc":59106008,"messageType":"COMMIT","lsn_commit":59106008,"lsn":59106008,"txId":1241,"ts_usec":1795332753236074}"#
+        );
+        assert_eq!(Position::parse(&committed.offset), Ok(streaming(59_106_008, Some(59_106_008))));
+        let point = SnapshotPoint { lsn: Lsn(40_840_144), xid: Some(836), ts_usec: 1 };
+        assert_eq!(
+            offsets.snapshot(point, true).offset.as_ref(),
+            r#"{"last_snapshot_record":true,"lsn":40840144,"txId":836,"ts_usec":1,"snapshot":"INITIAL","snapshot_completed":true}"#
+        );
+        let interrupted = offsets.snapshot(point, false);
+        assert_eq!(Position::parse(&interrupted.offset), Ok(Position::SnapshotInterrupted));
+    }
+
+    #[test]
+    fn the_offset_of_the_partition_is_found() {
+        let offsets = Offsets::new("cdc");
+        let offset = |server: &str| SourceOffset {
+            partition: format!("{{ \"server\": \"{server}\" }}").into(),
+            offset: "{}".into(),
+        };
+        let stored = [offset("other"), offset("cdc")];
+        assert_eq!(offsets.find(&stored), Some(&stored[1]));
+        assert_eq!(offsets.find(&stored[..1]), None);
+    }
+}

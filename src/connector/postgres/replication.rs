@@ -1,0 +1,236 @@
+//! The replication stream: reads the socket in big chunks of whole frames, and keeps telling the
+//! server how far things are stored, even while everything behind it is blocked. It looks at frame
+//! headers only; what is in them is `stream.rs`'s matter. Source: PostgreSQL "Streaming Replication
+//! Protocol".
+
+use std::time::Duration;
+
+use bytes::{BufMut as _, BytesMut};
+use tokio::io::AsyncReadExt as _;
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, MissedTickBehavior};
+
+use crate::connector::postgres::client::{literal, lsn, quoted};
+use crate::connector::postgres::config::PostgresConfig;
+use crate::connector::postgres::lsn::Lsn;
+use crate::connector::postgres::pgoutput::{PG_EPOCH_MICROS, micros_now};
+use crate::connector::postgres::session::Event;
+use crate::connector::postgres::wire::{
+    Connection, Result, WireError, error_of_frame, frame_length,
+};
+
+/// A chunk is handed over as soon as the poll takes it; while the poll is busy it grows to this.
+/// Together with the chunk that waits in the channel it bounds what is buffered, except for a row
+/// that is larger.
+const CHUNK_BYTES: usize = 256 * 1024;
+/// Below this, and while the stream is busy, reading naps so that frames arrive in larger reads:
+/// each wake-up costs both sides more than the frames in it.
+const SMALL_CHUNK: usize = 32 * 1024;
+const NAP: Duration = Duration::from_millis(1);
+/// Two chunks within this time are a busy stream.
+const BUSY: Duration = Duration::from_millis(4);
+/// A server that says nothing for this long, though asked, is gone.
+const SILENCE_MAX: Duration = Duration::from_secs(300);
+
+/// The point that a new slot starts at, and the snapshot that shows exactly what is before it.
+#[derive(Debug, Clone)]
+pub(super) struct CreatedSlot {
+    pub(super) consistent: Lsn,
+    pub(super) snapshot: String,
+}
+
+/// Creates a logical slot and exports its snapshot, which lives until the connection's next command.
+pub(super) async fn create_slot(
+    connection: &mut Connection,
+    name: &str,
+    temporary: bool,
+    failover: bool,
+) -> Result<CreatedSlot> {
+    let temporary = if temporary { " TEMPORARY" } else { "" };
+    let options = if failover { " (FAILOVER)" } else { "" };
+    let sql =
+        format!("CREATE_REPLICATION_SLOT {}{temporary} LOGICAL pgoutput{options}", quoted(name));
+    let rows = connection.simple(&sql).await?;
+    let mut row = rows.into_iter().next().unwrap_or_default().into_iter().skip(1);
+    let mut next = || {
+        let value = row.next().flatten();
+        value.ok_or_else(|| WireError::Protocol("an unexpected answer about a slot".to_owned()))
+    };
+    Ok(CreatedSlot { consistent: lsn(&next()?)?, snapshot: next()? })
+}
+
+/// Starts the stream behind `from`.
+pub(super) async fn start(
+    connection: &mut Connection,
+    config: &PostgresConfig,
+    from: Lsn,
+    version: u32,
+) -> Result<()> {
+    let publication = literal(&quoted(&folded(&config.publication.name)));
+    let mut options = format!("\"proto_version\" '1', \"publication_names\" {publication}");
+    if version >= 140_000 {
+        options.push_str(", \"messages\" 'true'");
+    }
+    for (key, value) in &config.slot.stream_params {
+        options.push_str(&format!(", {} {}", quoted(key), literal(value)));
+    }
+    let slot = quoted(&config.slot.name);
+    let sql = format!("START_REPLICATION SLOT {slot} LOGICAL {from} ({options})");
+    connection.start_copy(&sql).await
+}
+
+/// The name that an unquoted identifier means.
+pub(super) fn folded(name: &str) -> String {
+    match name.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
+        Some(exact) => exact.replace("\"\"", "\""),
+        None => name.to_lowercase(),
+    }
+}
+
+/// Reads a started stream until it breaks or the poll is gone.
+pub(super) struct Stream {
+    connection: Connection,
+    out: mpsc::Sender<Event>,
+    stored: watch::Receiver<Lsn>,
+    /// How much of the buffer is whole frames.
+    whole: usize,
+    relations: bool,
+    received: Lsn,
+    answer_due: bool,
+    heard_at: Instant,
+    handed_at: Instant,
+}
+
+impl Stream {
+    pub(super) fn new(
+        connection: Connection,
+        out: mpsc::Sender<Event>,
+        stored: watch::Receiver<Lsn>,
+    ) -> Self {
+        let now = Instant::now();
+        Self {
+            connection,
+            out,
+            stored,
+            whole: 0,
+            relations: false,
+            received: Lsn(0),
+            answer_due: false,
+            heard_at: now,
+            handed_at: now,
+        }
+    }
+
+    /// Runs until the stream breaks; `Ok` when the poll has gone away.
+    pub(super) async fn run(mut self, status_interval: Duration) -> Result<()> {
+        let mut timer = tokio::time::interval(status_interval);
+        timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let out = self.out.clone();
+        self.scan()?;
+        loop {
+            if std::mem::take(&mut self.answer_due) {
+                self.send_status(false).await?;
+            }
+            self.connection.buffer.reserve(if self.whole < CHUNK_BYTES { 64 * 1024 } else { 0 });
+            tokio::select! {
+                biased;
+                permit = out.reserve(), if self.whole > 0 => {
+                    let Ok(permit) = permit else { return Ok(()) };
+                    let bytes = self.connection.buffer.split_to(self.whole).freeze();
+                    let relations = std::mem::take(&mut self.relations);
+                    let small = bytes.len() < SMALL_CHUNK;
+                    permit.send(Event::Stream { bytes, relations });
+                    self.whole = 0;
+                    let busy = self.handed_at.elapsed() < BUSY;
+                    self.handed_at = Instant::now();
+                    if small && busy {
+                        tokio::time::sleep(NAP).await;
+                    }
+                }
+                read = self.connection.socket.read_buf(&mut self.connection.buffer),
+                    if self.whole < CHUNK_BYTES =>
+                {
+                    let read = read.map_err(lost)?;
+                    if read == 0 {
+                        return Err(lost(std::io::ErrorKind::UnexpectedEof.into()));
+                    }
+                    self.heard_at = Instant::now();
+                    self.scan()?;
+                }
+                changed = self.stored.changed() => {
+                    if changed.is_err() {
+                        return Ok(());
+                    }
+                    self.send_status(false).await?;
+                }
+                _ = timer.tick() => {
+                    let silence = self.heard_at.elapsed();
+                    if silence > SILENCE_MAX && self.whole == 0 {
+                        let seconds = SILENCE_MAX.as_secs();
+                        let text = format!("the server has been silent for {seconds} s");
+                        return Err(WireError::Io(text, std::io::ErrorKind::TimedOut.into()));
+                    }
+                    self.send_status(silence >= status_interval).await?;
+                }
+                () = out.closed() => {
+                    self.send_status(false).await?;
+                    self.connection.close().await;
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    /// Finds the end of the whole frames in the buffer.
+    fn scan(&mut self) -> Result<()> {
+        while let Some(rest) = self.connection.buffer.get(self.whole..) {
+            let Some(length) = frame_length(rest)? else { break };
+            let Some(frame) = rest.get(..length) else {
+                // A row larger than the buffer: make room for all of it at once.
+                let missing = length - rest.len();
+                self.connection.buffer.reserve(missing);
+                break;
+            };
+            match (frame.first(), frame.get(5)) {
+                (Some(b'd'), Some(b'k')) => {
+                    self.received = self.received.max(Lsn(number(frame.get(6..14))));
+                    self.answer_due |= frame.last() == Some(&1);
+                }
+                (Some(b'd'), Some(b'w')) => {
+                    self.received = self.received.max(Lsn(number(frame.get(6..14))));
+                    self.relations |= frame.get(30) == Some(&b'R');
+                }
+                (Some(b'E'), _) => return Err(error_of_frame(frame)),
+                (Some(b'c' | b'C'), _) => {
+                    return Err(WireError::Protocol("the server ended the stream".to_owned()));
+                }
+                _ => {}
+            }
+            self.whole += length;
+        }
+        Ok(())
+    }
+
+    /// Standby status update: what was received, and what is stored.
+    async fn send_status(&mut self, answer: bool) -> Result<()> {
+        let stored = *self.stored.borrow_and_update();
+        let mut message = BytesMut::with_capacity(64);
+        message.put_u8(b'd');
+        message.put_u32(4 + 1 + 8 * 4 + 1);
+        message.put_u8(b'r');
+        message.put_u64(self.received.max(stored).0);
+        message.put_u64(stored.0);
+        message.put_u64(stored.0);
+        message.put_i64(micros_now() - PG_EPOCH_MICROS);
+        message.put_u8(u8::from(answer));
+        self.connection.send(&message).await
+    }
+}
+
+fn number(bytes: Option<&[u8]>) -> u64 {
+    bytes.unwrap_or_default().iter().fold(0, |number, byte| number << 8 | u64::from(*byte))
+}
+
+fn lost(error: std::io::Error) -> WireError {
+    WireError::Io(format!("the replication connection was lost: {error}"), error)
+}

@@ -1,0 +1,284 @@
+//! One connected life of the task: start-up, then a snapshot, then the stream. It runs as a task of
+//! its own, so that a poll can be dropped at any point and the server is answered whatever the poll
+//! does; what it reads goes through a channel of one chunk.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+use tracing::Instrument as _;
+
+use crate::config::HostMap;
+use crate::connector::postgres::client::{Client, ServerFacts};
+use crate::connector::postgres::config::PostgresConfig;
+use crate::connector::postgres::failure::explain;
+use crate::connector::postgres::lsn::Lsn;
+use crate::connector::postgres::offset::{Position, SnapshotPoint};
+use crate::connector::postgres::replication::{self, Stream};
+use crate::connector::postgres::setup::{self, Start};
+use crate::connector::postgres::snapshot::{self, SnapshotChunk};
+use crate::connector::postgres::wire::{Connection, Purpose};
+use crate::error::ConnectError;
+use crate::metrics::TaskMetrics;
+
+/// What a session hands to the poll.
+#[derive(Debug)]
+pub(super) enum Event {
+    SnapshotStarted(SnapshotPoint),
+    Snapshot(SnapshotChunk),
+    SnapshotEnded(SnapshotPoint),
+    /// Streaming starts behind this; the client answers questions about tables.
+    StreamStarted {
+        from: Lsn,
+        last_commit: Option<Lsn>,
+        client: Client,
+    },
+    /// Whole frames; `relations`: some of them are Relation messages.
+    Stream {
+        bytes: Bytes,
+        relations: bool,
+    },
+}
+
+/// What a session is started with.
+#[derive(Debug, Clone)]
+pub(super) struct SessionInput {
+    pub(super) config: Arc<PostgresConfig>,
+    pub(super) hosts: Arc<HostMap>,
+    pub(super) metrics: Arc<TaskMetrics>,
+    pub(super) stored: watch::Receiver<Lsn>,
+    pub(super) position: Option<Position>,
+    /// The task has just started.
+    pub(super) fresh: bool,
+}
+
+/// A running session. Dropping it ends it.
+#[derive(Debug)]
+pub(super) struct Session {
+    events: mpsc::Receiver<Event>,
+    /// `None`: its end was reported.
+    task: Option<JoinHandle<Result<(), ConnectError>>>,
+}
+
+impl Session {
+    /// Starts a session; it works while nobody polls, up to one chunk ahead.
+    pub(super) fn start(input: SessionInput) -> Self {
+        let (out, events) = mpsc::channel(1);
+        let task = tokio::spawn(run(input, out).in_current_span());
+        Self { events, task: Some(task) }
+    }
+
+    /// The next event; `None` when there will be no more. Cancel-safe.
+    pub(super) async fn next(&mut self) -> Result<Option<Event>, ConnectError> {
+        if let Some(event) = self.events.recv().await {
+            return Ok(Some(event));
+        }
+        let Some(task) = &mut self.task else { return Ok(None) };
+        let ended = task.await;
+        self.task = None;
+        match ended {
+            Ok(outcome) => outcome.map(|()| None),
+            Err(error) => Err(ConnectError::fatal("the session's task panicked").because(error)),
+        }
+    }
+
+    /// Ends the session and waits until its connections are closed.
+    pub(super) async fn stop(mut self) {
+        // The stream ends when its channel closes, and says good-bye to the server.
+        self.events.close();
+        while self.events.try_recv().is_ok() {}
+        if let Some(mut task) = self.task.take()
+            && tokio::time::timeout(Duration::from_secs(2), &mut task).await.is_err()
+        {
+            task.abort();
+            drop(task.await);
+        }
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        if let Some(task) = &self.task {
+            task.abort();
+        }
+    }
+}
+
+async fn run(input: SessionInput, out: mpsc::Sender<Event>) -> Result<(), ConnectError> {
+    let config = input.config.clone();
+    let mut client = open_client(&input, "Ferroconnect General").await?;
+    let failed = |error| explain(error, "reading the server's settings", &config);
+    let facts = client.facts().await.map_err(failed)?;
+    setup::check_server(&config, &facts)?;
+    let slot = client.slot(&config.slot.name, facts.version).await.map_err(failed)?;
+    if let Some(slot) = &slot {
+        setup::check_slot(&config, slot)?;
+    }
+    let start = setup::decide(&config, &facts, slot.as_ref(), input.position, input.fresh)?;
+    let tables = client.tables().await.map_err(failed)?;
+    let captured = setup::captured(&config, tables);
+    setup::warn_unmatched(&config, &captured);
+    if captured.is_empty() && matches!(start, Start::Snapshot { .. }) {
+        return Err(setup::nothing_captured(&config));
+    }
+    if start != (Start::Snapshot { stream: false }) {
+        setup::ensure_publication(&mut client, &config, &facts, &captured).await?;
+    }
+    let session = Running { input: &input, config: &config, facts: &facts, out: &out };
+    match start {
+        Start::Snapshot { stream: true } => {
+            let (connection, created) =
+                session.snapshot_slot(&mut client, slot.as_ref().map(|slot| slot.active)).await?;
+            let point = Some(created);
+            let snapshot = snapshot::run(&input, &facts, captured, point, &out).await?;
+            tokio::time::sleep(config.snapshot.streaming_delay).await;
+            session.stream(client, connection, Some(snapshot.lsn), None).await
+        }
+        Start::Snapshot { stream: false } => {
+            snapshot::run(&input, &facts, captured, None, &out).await?;
+            tracing::info!("Streaming is disabled for snapshot mode initial_only");
+            Ok(())
+        }
+        Start::Stream { from, last_commit } => {
+            let mut connection = session.open_replication().await?;
+            let mut from = from;
+            if slot.is_none() {
+                from = Some(session.create_slot(&mut connection).await?.consistent);
+            }
+            let confirmed = slot.and_then(|slot| slot.confirmed.or(slot.restart));
+            let from = from.or(confirmed);
+            session.stream(client, connection, from, last_commit).await
+        }
+    }
+}
+
+/// Opens an SQL connection and runs the initial statements on it.
+pub(super) async fn open_client(
+    input: &SessionInput,
+    name: &'static str,
+) -> Result<Client, ConnectError> {
+    let config = &input.config;
+    let failed = |error| explain(error, "connecting", config);
+    let mut client = Client::open(&config.server, &input.hosts, name).await.map_err(failed)?;
+    for statement in &config.server.initial_statements {
+        let doing = format!("\"{statement}\" of database.initial.statements");
+        client.execute(statement).await.map_err(|error| explain(error, &doing, config))?;
+    }
+    Ok(client)
+}
+
+struct Running<'a> {
+    input: &'a SessionInput,
+    config: &'a PostgresConfig,
+    facts: &'a ServerFacts,
+    out: &'a mpsc::Sender<Event>,
+}
+
+impl Running<'_> {
+    async fn open_replication(&self) -> Result<Connection, ConnectError> {
+        let server = &self.config.server;
+        Connection::open(server, &self.input.hosts, Purpose::Replication)
+            .await
+            .map_err(|error| explain(error, "opening the replication connection", self.config))
+    }
+
+    async fn create_slot(
+        &self,
+        connection: &mut Connection,
+    ) -> Result<replication::CreatedSlot, ConnectError> {
+        let name = &self.config.slot.name;
+        let failover =
+            self.config.slot.failover && self.facts.version >= 170_000 && !self.facts.in_recovery;
+        tracing::info!(slot = name, "creating the replication slot");
+        replication::create_slot(connection, name, false, failover)
+            .await
+            .map_err(|error| explain(error, "Creation of replication slot", self.config))
+    }
+
+    /// A slot's consistent point with its exported snapshot. An existing slot stays: a temporary one
+    /// beside it gives the point from which the existing one is then streamed.
+    async fn snapshot_slot(
+        &self,
+        client: &mut Client,
+        existing_active: Option<bool>,
+    ) -> Result<(Connection, replication::CreatedSlot), ConnectError> {
+        let mut connection = self.open_replication().await?;
+        let Some(active) = existing_active else {
+            let created = self.create_slot(&mut connection).await?;
+            return Ok((connection, created));
+        };
+        let temporary = format!("ferroconnect_{}", uuid::Uuid::new_v4().simple());
+        match replication::create_slot(&mut connection, &temporary, true, false).await {
+            Ok(created) => Ok((connection, created)),
+            Err(error) if error.code() == Some("53400") && !active => {
+                // No slot is free beside ours, and what ours holds is read by the snapshot anyway.
+                let name = &self.config.slot.name;
+                tracing::warn!(slot = name, "no second slot is free; recreating the slot");
+                let dropping = |error| explain(error, "dropping the replication slot", self.config);
+                client.drop_slot(name).await.map_err(dropping)?;
+                let created = self.create_slot(&mut connection).await?;
+                Ok((connection, created))
+            }
+            Err(error) => Err(explain(error, "creating a temporary slot", self.config)),
+        }
+    }
+
+    async fn stream(
+        &self,
+        client: Client,
+        mut connection: Connection,
+        from: Option<Lsn>,
+        last_commit: Option<Lsn>,
+    ) -> Result<(), ConnectError> {
+        let from = from.unwrap_or_default();
+        self.start_stream(&mut connection, from).await?;
+        tracing::info!(slot = self.config.slot.name, %from, "streaming");
+        let event = Event::StreamStarted { from, last_commit, client };
+        if self.out.send(event).await.is_err() {
+            return Ok(());
+        }
+        let stored = self.input.stored.clone();
+        let failed = |error| explain(error, "reading the replication stream", self.config);
+        let stream = Stream::new(connection, self.out.clone(), stored);
+        stream.run(self.status_interval()).await.map_err(failed)
+    }
+
+    /// Starts the stream; a predecessor whose connection just broke may hold the slot for a moment.
+    async fn start_stream(
+        &self,
+        connection: &mut Connection,
+        from: Lsn,
+    ) -> Result<(), ConnectError> {
+        const ATTEMPTS: u32 = 10;
+        const PAUSE: Duration = Duration::from_millis(200);
+        let mut attempt = 1;
+        loop {
+            let started =
+                replication::start(connection, self.config, from, self.facts.version).await;
+            match started {
+                Ok(()) => return Ok(()),
+                Err(error) if error.code() == Some("55006") && attempt < ATTEMPTS => {
+                    attempt += 1;
+                    tokio::time::sleep(PAUSE).await;
+                    // The server's answer to the failed command is still unread.
+                    *connection = self.open_replication().await?;
+                }
+                Err(error) => {
+                    let doing = format!("starting the replication stream at {from}");
+                    return Err(explain(error, &doing, self.config));
+                }
+            }
+        }
+    }
+
+    /// Often enough for the server's patience.
+    fn status_interval(&self) -> Duration {
+        let configured = self.config.status_interval;
+        match self.facts.sender_timeout {
+            0 => configured,
+            timeout => configured.min(Duration::from_millis((timeout / 3).max(100))),
+        }
+    }
+}

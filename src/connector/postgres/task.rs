@@ -1,0 +1,296 @@
+//! The task: polls take what a session reads and turn it into batches. Sessions come and go with the
+//! connection; the position and a transaction that was cut live here.
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use tokio::sync::watch;
+
+use crate::connector::postgres::client::Client;
+use crate::connector::postgres::config::PostgresConfig;
+use crate::connector::postgres::failure::explain;
+use crate::connector::postgres::lookup::Lookup;
+use crate::connector::postgres::lsn::Lsn;
+use crate::connector::postgres::offset::{Offsets, Position, SnapshotPoint};
+use crate::connector::postgres::session::{Event, Session, SessionInput};
+use crate::connector::postgres::snapshot::read_rows;
+use crate::connector::postgres::stream::StreamDecoder;
+use crate::connector::{OffsetCommitter, SourceTask, SourceTaskContext};
+use crate::data::{RecordBatch, SourceOffset};
+use crate::error::ConnectError;
+use crate::metrics::set_gauge;
+
+/// Reads one database.
+pub(super) struct PostgresTask {
+    config: Arc<PostgresConfig>,
+    context: SourceTaskContext,
+    offsets: Offsets,
+    position: Option<Position>,
+    /// No snapshot has begun and no stream has started in this task.
+    fresh: bool,
+    session: Option<Session>,
+    /// There is nothing more to do, and that is right.
+    idle: bool,
+    snapshot: Option<SnapshotPoint>,
+    decoder: Option<StreamDecoder>,
+    /// A chunk that a poll took and has not decoded, and whether it has Relation messages.
+    chunk: Option<(Bytes, bool)>,
+    lookup: Lookup,
+    stored: Arc<watch::Sender<Lsn>>,
+}
+
+impl fmt::Debug for PostgresTask {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PostgresTask")
+            .field("slot", &self.config.slot.name)
+            .field("position", &self.position)
+            .finish_non_exhaustive()
+    }
+}
+
+impl PostgresTask {
+    /// A task that goes on where the stored offset says.
+    pub(super) fn new(
+        config: PostgresConfig,
+        context: SourceTaskContext,
+    ) -> Result<Self, ConnectError> {
+        let config = Arc::new(config);
+        let offsets = Offsets::new(&config.topic_prefix);
+        let position = match offsets.find(&context.offsets) {
+            None => None,
+            Some(stored) => Some(Position::parse(&stored.offset).map_err(|reason| {
+                ConnectError::fatal(format!(
+                    "the stored offset of partition {} cannot be read: {reason}; delete or alter it",
+                    stored.partition
+                ))
+            })?),
+        };
+        let stored = match position {
+            Some(Position::Streaming { resume, .. }) => resume,
+            _ => Lsn(0),
+        };
+        let lookup = Lookup::new(config.clone(), context.hosts.clone());
+        Ok(Self {
+            config,
+            context,
+            offsets,
+            position,
+            fresh: true,
+            session: None,
+            idle: false,
+            snapshot: None,
+            decoder: None,
+            chunk: None,
+            lookup,
+            stored: Arc::new(watch::Sender::new(stored)),
+        })
+    }
+
+    fn start_session(&self) -> Session {
+        let position = match &self.decoder {
+            Some(decoder) => {
+                let (resume, last_commit) = decoder.position();
+                Some(Position::Streaming { resume, last_commit })
+            }
+            None => self.position,
+        };
+        Session::start(SessionInput {
+            config: self.config.clone(),
+            hosts: self.context.hosts.clone(),
+            metrics: self.context.metrics.clone(),
+            stored: self.stored.subscribe(),
+            position,
+            fresh: self.fresh,
+        })
+    }
+
+    /// Takes the session's next event; `true` when it filled the batch.
+    async fn advance(&mut self, out: &mut RecordBatch) -> Result<bool, ConnectError> {
+        if self.session.is_none() {
+            self.session = Some(self.start_session());
+        }
+        let Some(session) = &mut self.session else { return Ok(false) };
+        let event = match session.next().await {
+            Ok(Some(event)) => event,
+            Ok(None) => {
+                self.session = None;
+                self.idle = true;
+                return Ok(false);
+            }
+            Err(error) => {
+                self.disconnected();
+                return Err(error);
+            }
+        };
+        match event {
+            Event::SnapshotStarted(point) => {
+                self.fresh = false;
+                self.position = Some(Position::SnapshotInterrupted);
+                self.snapshot = Some(point);
+                out.seal(self.offsets.snapshot(point, false));
+            }
+            Event::Snapshot(chunk) => {
+                read_rows(&chunk, out)?;
+                if let Some(point) = self.snapshot {
+                    // Not finished: after a restart the snapshot begins again.
+                    out.seal(self.offsets.snapshot(point, false));
+                }
+            }
+            Event::SnapshotEnded(point) => {
+                self.snapshot = None;
+                self.position = Some(Position::Streaming { resume: point.lsn, last_commit: None });
+                out.seal(self.offsets.snapshot(point, true));
+            }
+            Event::StreamStarted { from, last_commit, client } => {
+                self.stream_started(from, last_commit, client);
+                return Ok(false);
+            }
+            Event::Stream { bytes, relations } => {
+                self.chunk = Some((bytes, relations));
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn stream_started(&mut self, from: Lsn, last_commit: Option<Lsn>, client: Client) {
+        self.fresh = false;
+        self.lookup.connected(client);
+        match &mut self.decoder {
+            Some(decoder) if decoder.position().0 == from => decoder.restarted(),
+            decoder => {
+                *decoder = Some(StreamDecoder::new(
+                    self.config.clone(),
+                    self.offsets.clone(),
+                    from,
+                    last_commit,
+                ));
+            }
+        }
+    }
+
+    /// Decodes the chunk that was taken. Until its tables are looked up it stays, so that a poll that
+    /// is dropped loses nothing.
+    async fn decode(&mut self, out: &mut RecordBatch) -> Result<(), ConnectError> {
+        let Some((chunk, relations)) = &self.chunk else { return Ok(()) };
+        let Some(decoder) = &mut self.decoder else {
+            return Err(ConnectError::fatal("a chunk of a stream that has not started"));
+        };
+        if *relations {
+            match self.lookup.tables(chunk).await {
+                Ok(tables) => decoder.stage(tables),
+                Err(error) => {
+                    self.disconnected();
+                    return Err(error);
+                }
+            }
+        }
+        decoder.decode(chunk, out)?;
+        let metrics = &self.context.metrics;
+        metrics.milliseconds_behind_source.set((decoder.behind_micros() / 1000).max(0));
+        let stored = self.stored.borrow().0;
+        set_gauge(&metrics.lag_bytes, decoder.server_end.0.saturating_sub(stored));
+        self.chunk = None;
+        Ok(())
+    }
+
+    /// The connection is gone: the next poll starts a session behind what was handed out.
+    fn disconnected(&mut self) {
+        self.session = None;
+        self.chunk = None;
+        self.snapshot = None;
+        self.lookup.disconnected();
+        if let Some(decoder) = &mut self.decoder {
+            decoder.restarted();
+        }
+    }
+}
+
+#[async_trait]
+impl SourceTask for PostgresTask {
+    async fn poll(&mut self, out: &mut RecordBatch) -> Result<(), ConnectError> {
+        loop {
+            if self.idle {
+                // The task stays RUNNING, as the original's does.
+                std::future::pending::<()>().await;
+            }
+            if self.chunk.is_some() {
+                self.decode(out).await?;
+                if out.is_empty() {
+                    out.clear();
+                    continue;
+                }
+                return Ok(());
+            }
+            if self.advance(out).await? {
+                return Ok(());
+            }
+        }
+    }
+
+    fn committer(&self) -> Arc<dyn OffsetCommitter> {
+        Arc::new(Committer { stored: self.stored.clone(), acknowledge: self.config.acknowledge })
+    }
+
+    async fn stop(mut self: Box<Self>) -> Result<(), ConnectError> {
+        self.lookup.disconnected();
+        if let Some(session) = self.session.take() {
+            session.stop().await;
+        }
+        if self.config.slot.drop_on_stop {
+            drop_slot(&self.config, &self.context).await?;
+        }
+        Ok(())
+    }
+}
+
+async fn drop_slot(
+    config: &PostgresConfig,
+    context: &SourceTaskContext,
+) -> Result<(), ConnectError> {
+    const ATTEMPTS: u32 = 3;
+    let failed = |error| explain(error, "dropping the replication slot", config);
+    let open = Client::open(&config.server, &context.hosts, "Ferroconnect Drop Slot");
+    let mut client = open.await.map_err(failed)?;
+    let mut attempt = 1;
+    loop {
+        match client.drop_slot(&config.slot.name).await {
+            Ok(()) => return Ok(()),
+            Err(error) if error.code() == Some("55006") && attempt < ATTEMPTS => {
+                attempt += 1;
+                tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+            }
+            Err(error) => return Err(failed(error)),
+        }
+    }
+}
+
+/// Tells the session what is stored, which tells the server.
+#[derive(Debug)]
+struct Committer {
+    stored: Arc<watch::Sender<Lsn>>,
+    acknowledge: bool,
+}
+
+#[async_trait]
+impl OffsetCommitter for Committer {
+    async fn commit(&self, stored: &SourceOffset) -> Result<(), ConnectError> {
+        if !self.acknowledge {
+            return Ok(());
+        }
+        match Position::parse(&stored.offset) {
+            Ok(Position::Streaming { resume, .. }) => {
+                self.stored.send_if_modified(|known| {
+                    let grows = resume > *known;
+                    *known = resume.max(*known);
+                    grows
+                });
+                Ok(())
+            }
+            Ok(Position::SnapshotInterrupted) => Ok(()),
+            Err(reason) => Err(ConnectError::fatal(format!("a stored offset: {reason}"))),
+        }
+    }
+}
