@@ -1,5 +1,7 @@
 //! What holds for every request and answer, known path or not.
 
+use std::sync::Arc;
+
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::header::ALLOW;
@@ -8,12 +10,25 @@ use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use tower::ServiceExt;
 
-/// Wraps the routes.
-pub(super) fn around(routes: Router) -> Router {
-    Router::new().fallback(conventional).with_state(routes)
+use super::headers::{AddedHeaders, CrossOrigin};
+
+#[derive(Debug, Clone)]
+struct Inside {
+    routes: Router,
+    headers: Arc<AddedHeaders>,
 }
 
-async fn conventional(State(routes): State<Router>, mut request: Request) -> Response {
+/// Wraps the routes.
+pub(super) fn around(routes: Router, headers: AddedHeaders) -> Router {
+    let inside = Inside { routes, headers: Arc::new(headers) };
+    Router::new().fallback(conventional).with_state(inside)
+}
+
+async fn conventional(
+    State(Inside { routes, headers }): State<Inside>,
+    mut request: Request,
+) -> Response {
+    let cross_origin = CrossOrigin::of(request.method(), request.headers());
     if let Some(shorter) = without_trailing_slash(request.uri()) {
         *request.uri_mut() = shorter;
     }
@@ -22,6 +37,7 @@ async fn conventional(State(routes): State<Router>, mut request: Request) -> Res
     if response.status() == StatusCode::METHOD_NOT_ALLOWED {
         response.headers_mut().remove(ALLOW);
     }
+    headers.add(cross_origin.as_ref(), response.headers_mut());
     response
 }
 

@@ -1,6 +1,8 @@
 //! Extractors whose rejections have the API's error body.
 
-use axum::body::Body;
+use std::time::Duration;
+
+use axum::body::{Body, BodyDataStream};
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
@@ -10,8 +12,12 @@ use super::error::ApiError;
 use super::json::FromJson;
 use crate::runtime::herder::TaskId;
 
-/// Bodies above this are refused unread: no connector configuration comes near it.
-pub(super) const BODY_MAX_BYTES: usize = 2 * 1024 * 1024;
+/// Bodies above this are refused: no connector configuration comes near it.
+const BODY_MAX_BYTES: usize = 2 * 1024 * 1024;
+/// How much of a body that is too long is thrown away before it is refused, and how long that may
+/// take.
+const DISCARD_MAX_BYTES: usize = 64 * 1024 * 1024;
+const DISCARD_MAX: Duration = Duration::from_secs(10);
 
 /// `{connector}` of the path, percent-decoded; `+` is a plus.
 #[derive(Debug)]
@@ -114,18 +120,31 @@ impl<S: Send + Sync, T: FromJson> FromRequest<S> for Entity<T> {
     }
 }
 
-/// The whole body, refused as soon as it is seen to be too long.
+/// The whole body. Of one that is too long the rest is read and thrown away, within bounds: a client
+/// that is still sending when the connection closes never sees the answer.
 async fn read(body: Body) -> Result<Vec<u8>, ApiError> {
     let mut chunks = body.into_data_stream();
     let mut whole = Vec::new();
     while let Some(chunk) = chunks.next().await {
         let chunk = chunk.map_err(|_| ApiError::broken_body())?;
         if whole.len() + chunk.len() > BODY_MAX_BYTES {
+            drop(whole);
+            let _ = tokio::time::timeout(DISCARD_MAX, discard(chunks)).await;
             return Err(ApiError::too_large(BODY_MAX_BYTES));
         }
         whole.extend_from_slice(&chunk);
     }
     Ok(whole)
+}
+
+async fn discard(mut chunks: BodyDataStream) {
+    let mut discarded = 0;
+    while let Some(Ok(chunk)) = chunks.next().await {
+        discarded += chunk.len();
+        if discarded > DISCARD_MAX_BYTES {
+            return;
+        }
+    }
 }
 
 #[cfg(test)]

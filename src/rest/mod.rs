@@ -2,7 +2,7 @@
 //!
 //! One file per resource of the URL tree; each handler is thin: it reads the request, asks the
 //! [`Herder`] and shows the answer. What is common to all requests is decided before: trailing
-//! slashes and `//` in [`conventions`], methods and types in [`negotiate`]. Only [`error`] knows
+//! slashes in [`conventions`], methods and types in [`negotiate`]. Only [`error`] knows
 //! status codes of errors. Shapes, texts and odd corners are the original's of 3.9.
 
 mod connectors;
@@ -10,6 +10,7 @@ mod conventions;
 mod entity;
 mod error;
 mod extract;
+mod headers;
 mod json;
 mod metrics;
 mod negotiate;
@@ -37,6 +38,7 @@ pub use openapi::document;
 use crate::metrics::Metrics;
 use crate::runtime::herder::Herder;
 use error::ApiError;
+use headers::AddedHeaders;
 use negotiate::Methods;
 
 /// What every handler may use.
@@ -67,6 +69,7 @@ pub async fn serve(
 pub fn router(herder: Herder, metrics: Arc<Metrics>) -> Router {
     let document = document();
     let methods = Methods::of(&document);
+    let added = AddedHeaders::of(&herder.config().settings);
     let text = document.to_json().expect("the document is JSON").into();
     let api = Api { herder, metrics, document: text };
     let (routes, _) = routes().split_for_parts();
@@ -74,7 +77,7 @@ pub fn router(herder: Herder, metrics: Arc<Metrics>) -> Router {
         .route_layer(axum::middleware::from_fn_with_state(methods, negotiate::negotiate))
         .fallback(async || ApiError::unknown_path())
         .with_state(api);
-    conventions::around(routes)
+    conventions::around(routes, added)
 }
 
 /// Every path with its handlers: the one list.

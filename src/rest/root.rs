@@ -32,20 +32,33 @@ pub(super) async fn server_info(State(api): State<Api>) -> Json<ServerInfo> {
 )]
 pub(super) async fn health(State(api): State<Api>) -> Response {
     let health = api.herder.health().await;
-    let trouble = trouble(&health);
+    let status = worker_status(&health);
+    match status.status {
+        HEALTHY => Json(status).into_response(),
+        STARTING => reply::not_ready(status),
+        _ => reply::unable(status),
+    }
+}
+
+const HEALTHY: &str = "healthy";
+const STARTING: &str = "starting";
+const UNHEALTHY: &str = "unhealthy";
+
+fn worker_status(health: &Health) -> WorkerStatus {
+    let trouble = trouble(health);
     if !health.started {
         let message = format!("Worker is still starting up.{trouble}");
-        return reply::not_ready(WorkerStatus { status: "starting", message });
+        return WorkerStatus { status: STARTING, message };
     }
     if trouble.is_empty() {
         let message = "Worker has completed startup and is ready to handle requests.".to_owned();
-        return Json(WorkerStatus { status: "healthy", message }).into_response();
+        return WorkerStatus { status: HEALTHY, message };
     }
     let message = format!(
         "Worker was unable to handle this request and may be unable to handle other \
          requests.{trouble}"
     );
-    reply::unable(WorkerStatus { status: "unhealthy", message })
+    WorkerStatus { status: UNHEALTHY, message }
 }
 
 /// What is wrong, a sentence each, where the original names the stage in which it hangs.
@@ -62,4 +75,31 @@ fn trouble(health: &Health) -> String {
         }
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_health_names_what_is_away() {
+        let well = Health {
+            started: true,
+            herder_alive: true,
+            database_reachable: true,
+            broker_reachable: true,
+        };
+        let told = |health: &Health| {
+            let WorkerStatus { status, message } = worker_status(health);
+            (status, message)
+        };
+        assert_eq!(told(&well).0, "healthy");
+        assert_eq!(
+            told(&Health { started: false, ..well.clone() }),
+            ("starting", "Worker is still starting up.".to_owned())
+        );
+        let (status, message) = told(&Health { broker_reachable: false, ..well });
+        assert_eq!(status, "unhealthy");
+        assert!(message.ends_with("other requests. The Kafka cluster cannot be reached."));
+    }
 }

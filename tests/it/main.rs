@@ -8,6 +8,8 @@ mod herder;
 mod kafka;
 /// What happens to running connectors: crashes first.
 mod lifecycle;
+/// The REST API, endpoint by endpoint.
+mod rest;
 /// The S3 sink against a real server.
 mod s3;
 /// Every statement of the store, executed.

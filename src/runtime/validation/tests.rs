@@ -1,3 +1,5 @@
+//! One table test per rule of the answer, on plugins that do nothing.
+
 use async_trait::async_trait;
 
 use super::*;

@@ -3,10 +3,12 @@
 mod database;
 pub mod pipeline;
 mod services;
+mod worker;
 mod worker_process;
 
 pub use database::TestDatabase;
 pub use services::{Services, services};
+pub use worker::InProcessWorker;
 pub use worker_process::{WorkerOptions, WorkerProcess};
 
 use std::fmt::Debug;

@@ -1,0 +1,16 @@
+//! Contract tests of the REST API; the tree mirrors the URLs, README.md maps the checklist.
+//!
+//! They speak HTTP to `FERROCONNECT_TEST_URL`, which may be any Kafka Connect worker with the
+//! FileStream connectors; without it, to a worker in this process.
+
+mod client;
+mod config;
+mod connectors;
+mod file_stream;
+mod lifecycle;
+mod offsets;
+mod plugins;
+mod root;
+mod topics;
+mod transport;
+mod validate;
