@@ -13,7 +13,10 @@ use crate::converter::{
     Converter, HeaderConverter, Role, byte_array, json, number, simple_header, string,
 };
 use crate::error::ConnectError;
-use crate::transform::{Predicate, Transformation, extract_new_record_state};
+use crate::transform::predicate::{has_header_key, record_is_tombstone, topic_name_matches};
+use crate::transform::{
+    Predicate, Transformation, extract_new_record_state, insert_field, regex_router, replace_field,
+};
 
 /// Makes the connector that plans; its configuration passed the plugin's [`ConfigDef`].
 pub type NewConnector = fn(&Props, ConnectorContext) -> Result<Box<dyn Connector>, ConnectError>;
@@ -160,6 +163,7 @@ fn builtin() -> Vec<Plugin> {
     let mut plugins = vec![postgres_source(), s3_sink()];
     plugins.extend(converters());
     plugins.extend(transformations());
+    plugins.extend(predicates());
     plugins
 }
 
@@ -181,11 +185,72 @@ fn transformations() -> Vec<Plugin> {
         config_def,
         constructor: Constructor::Transformation(construct),
     };
-    vec![debezium(
-        "io.debezium.transforms.ExtractNewRecordState",
-        extract_new_record_state::config_def,
-        extract_new_record_state::construct,
-    )]
+    let kafka = |class, config_def, construct| Plugin {
+        class,
+        aliases: &[],
+        version: KAFKA_VERSION,
+        config_def,
+        constructor: Constructor::Transformation(construct),
+    };
+    vec![
+        debezium(
+            "io.debezium.transforms.ExtractNewRecordState",
+            extract_new_record_state::config_def,
+            extract_new_record_state::construct,
+        ),
+        kafka(
+            "org.apache.kafka.connect.transforms.InsertField$Key",
+            insert_field::config_def,
+            insert_field::construct_key,
+        ),
+        kafka(
+            "org.apache.kafka.connect.transforms.InsertField$Value",
+            insert_field::config_def,
+            insert_field::construct_value,
+        ),
+        kafka(
+            "org.apache.kafka.connect.transforms.RegexRouter",
+            regex_router::config_def,
+            regex_router::construct,
+        ),
+        kafka(
+            "org.apache.kafka.connect.transforms.ReplaceField$Key",
+            replace_field::config_def,
+            replace_field::construct_key,
+        ),
+        kafka(
+            "org.apache.kafka.connect.transforms.ReplaceField$Value",
+            replace_field::config_def,
+            replace_field::construct_value,
+        ),
+    ]
+}
+
+fn predicates() -> Vec<Plugin> {
+    let predicate = |class, config_def, construct| Plugin {
+        class,
+        aliases: &[],
+        version: KAFKA_VERSION,
+        config_def,
+        constructor: Constructor::Predicate(construct),
+    };
+    vec![
+        predicate(
+            "org.apache.kafka.connect.transforms.predicates.HasHeaderKey",
+            has_header_key::config_def,
+            has_header_key::construct,
+        ),
+        predicate(
+            "org.apache.kafka.connect.transforms.predicates.RecordIsTombstone",
+            record_is_tombstone::config_def,
+            record_is_tombstone::construct,
+        ),
+        predicate(
+            "org.apache.kafka.connect.transforms.predicates.TopicNameMatches",
+            topic_name_matches::config_def,
+            topic_name_matches::construct,
+        ),
+    ]
 }
 
 fn s3_sink() -> Plugin {

@@ -239,3 +239,184 @@ fn stage_keys() -> ConfigDef {
             .default("false"),
     ])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::{Header, Node, PlannedValue, SchemaAndValue, SchemaBuilder, Type, Value};
+
+    const ROUTER: &str = "org.apache.kafka.connect.transforms.RegexRouter";
+
+    fn build(settings: &[(&str, &str)]) -> Result<Chain, String> {
+        let props = settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+        Chain::build(&Plugins::builtin(), &props.collect()).map_err(|error| error.trace())
+    }
+
+    /// Two routers: `a` puts `x-` before every topic, `b` puts `y-` before it.
+    fn routers(more: &[(&str, &str)]) -> Chain {
+        let base = [
+            ("transforms", "a, b"),
+            ("transforms.a.type", ROUTER),
+            ("transforms.a.regex", ".*"),
+            ("transforms.a.replacement", "x-$0"),
+            ("transforms.b.type", "RegexRouter"),
+            ("transforms.b.regex", ".*"),
+            ("transforms.b.replacement", "y-$0"),
+        ];
+        build(&[&base, more].concat()).unwrap()
+    }
+
+    fn record(topic: &str) -> Record {
+        Record {
+            topic: topic.into(),
+            partition: None,
+            key: SchemaAndValue::NULL,
+            value: SchemaAndValue { schema: None, value: Value::string("v") },
+            timestamp_ms: None,
+            offset: None,
+            headers: Vec::new(),
+        }
+    }
+
+    fn shape(topic: &str) -> Arc<RowPlan> {
+        let schema = Some(SchemaBuilder::new(Type::String).build());
+        let node = Node::Const(Value::string("v"));
+        let value = Some(PlannedValue { schema, node });
+        Arc::new(RowPlan { topic: topic.into(), key: None, value, cell_count: 0 })
+    }
+
+    fn planned_topic(chain: &mut Chain, topic: &str) -> String {
+        match chain.plan(&shape(topic)) {
+            Planned::Plan(plan) => plan.topic.to_string(),
+            other => format!("{other:?}"),
+        }
+    }
+
+    fn applied_topic(chain: &mut Chain, mut record: Record) -> String {
+        match chain.apply(&mut record) {
+            Ok(Keep::Record) => record.topic.to_string(),
+            other => format!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn stages_run_in_order_on_records_and_shapes() {
+        let mut chain = routers(&[]);
+        assert_eq!(applied_topic(&mut chain, record("t")), "y-x-t");
+        assert_eq!(planned_topic(&mut chain, "t"), "y-x-t");
+        let mut empty = build(&[]).unwrap();
+        assert!(empty.is_empty());
+        assert_eq!(planned_topic(&mut empty, "t"), "t");
+    }
+
+    #[test]
+    fn a_predicate_chooses_and_negate_turns_it_round() {
+        let predicate = [
+            ("predicates", "p"),
+            ("predicates.p.type", "TopicNameMatches"),
+            ("predicates.p.pattern", "t"),
+            ("transforms.a.predicate", "p"),
+        ];
+        let mut chain = routers(&predicate);
+        for (topic, expected) in [("t", "y-x-t"), ("tt", "y-tt")] {
+            assert_eq!(applied_topic(&mut chain, record(topic)), expected);
+            assert_eq!(planned_topic(&mut chain, topic), expected);
+        }
+        let mut chain = routers(&[&predicate[..], &[("transforms.a.negate", "true")]].concat());
+        for (topic, expected) in [("t", "y-t"), ("tt", "y-x-tt")] {
+            assert_eq!(applied_topic(&mut chain, record(topic)), expected);
+            assert_eq!(planned_topic(&mut chain, topic), expected);
+        }
+    }
+
+    #[test]
+    fn what_depends_on_the_row_is_left_to_the_row() {
+        let mut chain = routers(&[
+            ("predicates", "p"),
+            ("predicates.p.type", "org.apache.kafka.connect.transforms.predicates.HasHeaderKey"),
+            ("predicates.p.name", "h"),
+            ("transforms.b.predicate", "p"),
+        ]);
+        assert_eq!(planned_topic(&mut chain, "t"), "PerRecord");
+        assert_eq!(applied_topic(&mut chain, record("t")), "x-t");
+        let header = Header { key: "h".into(), schema: None, value: Value::Null };
+        let with_header = Record { headers: vec![header], ..record("t") };
+        assert_eq!(applied_topic(&mut chain, with_header), "y-x-t");
+    }
+
+    #[test]
+    fn the_chain_ends_at_a_drop() {
+        let mut chain = build(&[
+            ("transforms", "unwrap,route"),
+            ("transforms.unwrap.type", "ExtractNewRecordState"),
+            ("transforms.route.type", ROUTER),
+            ("transforms.route.regex", ".*"),
+            ("transforms.route.replacement", "$9"),
+        ])
+        .unwrap();
+        let mut tombstone = Record { value: SchemaAndValue::NULL, ..record("t") };
+        assert_eq!(chain.apply(&mut tombstone).unwrap(), Keep::Drop);
+        let shape = Arc::new(RowPlan { value: None, ..(*shape("t")).clone() });
+        assert_eq!(chain.plan(&shape), Planned::Drop);
+        let error = chain.apply(&mut record("t")).unwrap_err();
+        assert_eq!(
+            error.trace(),
+            "transform \"route\" cannot process the record\nCaused by: No group 9"
+        );
+    }
+
+    #[test]
+    fn a_shape_is_planned_once() {
+        let mut chain = routers(&[]);
+        let input = shape("t");
+        let (first, second) = (chain.plan(&input), chain.plan(&input));
+        let (Planned::Plan(first), Planned::Plan(second)) = (first, second) else {
+            panic!("routers plan");
+        };
+        assert!(Arc::ptr_eq(&first, &second));
+    }
+
+    #[test]
+    fn what_cannot_be_built_is_named() {
+        for (settings, expected) in [
+            (
+                &[("transforms", "a")][..],
+                "Missing required configuration \"transforms.a.type\" which has no default value.",
+            ),
+            (
+                &[("transforms", "a"), ("transforms.a.type", "no.Such")],
+                "Invalid value no.Such for configuration transforms.a.type: Class no.Such could \
+                 not be found.",
+            ),
+            (
+                &[("transforms", "a,a"), ("transforms.a.type", ROUTER)],
+                "Invalid value [a, a] for configuration transforms: Duplicate alias provided.",
+            ),
+            (
+                &[("transforms", "a"), ("transforms.a.type", ROUTER), ("transforms.a.regex", ".")],
+                "transforms.a is refused by its class\nCaused by: Missing required configuration \
+                 \"replacement\" which has no default value.",
+            ),
+            (
+                &[
+                    ("transforms", "a"),
+                    ("transforms.a.type", ROUTER),
+                    ("transforms.a.negate", "true"),
+                ],
+                "Config 'transforms.a.negate' was provided but there is no config \
+                 'transforms.a.predicate' defining a predicate to be negated.",
+            ),
+            (
+                &[
+                    ("transforms", "a"),
+                    ("transforms.a.type", ROUTER),
+                    ("transforms.a.predicate", "p"),
+                ],
+                "Invalid value p for configuration transforms.a.predicate: \"p\" is not listed in \
+                 \"predicates\"",
+            ),
+        ] {
+            assert_eq!(build(settings).unwrap_err(), expected);
+        }
+    }
+}

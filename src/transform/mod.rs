@@ -1,7 +1,15 @@
 //! Single message transforms and predicates; one file each, named as the class in snake case.
 
 pub mod extract_new_record_state;
+pub mod insert_field;
+mod java_regex;
+pub mod predicate;
 mod rebuild;
+pub mod regex_router;
+pub mod replace_field;
+mod target;
+#[cfg(test)]
+mod testing;
 
 use std::sync::Arc;
 
