@@ -148,7 +148,8 @@ fn defaults(kind: ClientKind) -> BTreeMap<String, String> {
             ("topic.metadata.refresh.interval.ms", "5000"),
             ("statistics.interval.ms", "10000"),
         ],
-        ClientKind::Admin => &[],
+        // Asking about a topic must not make it.
+        ClientKind::Admin => &[("allow.auto.create.topics", "false")],
     };
     common.iter().chain(own).map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
 }

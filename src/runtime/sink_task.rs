@@ -172,12 +172,11 @@ impl Runner {
         let mut tick = Instant::now() + TICK;
         loop {
             self.follow_pause();
-            let mut paused = self.control.paused.clone();
+            let cancel = self.control.cancel.clone();
             let step = tokio::select! {
                 biased;
-                () = self.control.cancel.cancelled() => Step::Cancelled,
-                // Without a sender nobody can resume; the cancellation then comes.
-                Ok(()) = paused.changed() => Step::Next,
+                () = cancel.cancelled() => Step::Cancelled,
+                () = self.control.pause_changed() => Step::Next,
                 () = tokio::time::sleep_until(tick) => {
                     tick = Instant::now() + TICK;
                     self.tick().await?

@@ -183,11 +183,10 @@ impl Runner {
     async fn wait_until_wanted(&mut self) -> Result<Step, ConnectError> {
         self.progress.settle()?;
         while self.control.is_paused() || !self.progress.may_poll() {
-            let mut paused = self.control.paused.clone();
+            let cancel = self.control.cancel.clone();
             tokio::select! {
-                () = self.control.cancel.cancelled() => return Ok(Step::Cancelled),
-                // Without a sender nobody can resume; the cancellation then comes.
-                Ok(()) = paused.changed() => {}
+                () = cancel.cancelled() => return Ok(Step::Cancelled),
+                () = self.control.pause_changed() => {}
                 settled = self.progress.turn() => settled?,
             }
         }

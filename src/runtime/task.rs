@@ -29,9 +29,18 @@ impl TaskControl {
         });
     }
 
-    /// Whether the task is paused now.
-    pub(crate) fn is_paused(&self) -> bool {
-        *self.paused.borrow()
+    /// Whether the task is paused now. [`TaskControl::pause_changed`] then waits for a change of this
+    /// answer.
+    pub(crate) fn is_paused(&mut self) -> bool {
+        *self.paused.borrow_and_update()
+    }
+
+    /// Waits until the task is paused or resumed. Cancel-safe.
+    pub(crate) async fn pause_changed(&mut self) {
+        if self.paused.changed().await.is_err() {
+            // Without a sender nobody can resume; the cancellation then comes.
+            std::future::pending::<()>().await;
+        }
     }
 }
 

@@ -1,3 +1,5 @@
+//! Producer, consumer and admin against the real broker.
+
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -13,17 +15,17 @@ use crate::support::{services, unique};
 const DEADLINE: Duration = Duration::from_secs(10);
 
 /// The properties of clients of the test broker.
-pub struct Clients {
-    pub bootstrap_servers: String,
+pub(crate) struct Clients {
+    pub(crate) bootstrap_servers: String,
     none: Props,
 }
 
 impl Clients {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { bootstrap_servers: services().kafka.clone(), none: Props::new() }
     }
 
-    pub fn props(&self) -> ClientProps<'_> {
+    pub(crate) fn props(&self) -> ClientProps<'_> {
         ClientProps {
             bootstrap_servers: &self.bootstrap_servers,
             worker: &self.none,
@@ -32,7 +34,7 @@ impl Clients {
         }
     }
 
-    pub async fn create(&self, topic: &str, partitions: i32) {
+    pub(crate) async fn create(&self, topic: &str, partitions: i32) {
         let new = NewTopic {
             name: topic.to_owned(),
             partitions,
@@ -40,18 +42,17 @@ impl Clients {
             config: vec![("retention.ms".to_owned(), "-1".to_owned())],
         };
         let admin = Admin::new(&self.props()).unwrap();
+        let before = admin.partitions_of(topic, DEADLINE).await.unwrap();
+        assert_eq!(before, None, "asking does not make it");
         assert_eq!(admin.create_topic(&new, DEADLINE).await.unwrap(), CreateOutcome::Created);
-        assert_eq!(admin.create_topic(&new, DEADLINE).await.unwrap(), CreateOutcome::Existed);
-        let found = admin.partitions_of(topic, DEADLINE).await.unwrap().unwrap();
-        assert_eq!(found.len(), usize::try_from(partitions).unwrap());
     }
 
-    pub fn consumer(&self, group: &str, topics: &[String]) -> Consumer {
+    pub(crate) fn consumer(&self, group: &str, topics: &[String]) -> Consumer {
         Consumer::new(&ConsumerOptions { props: self.props(), group, topics }).unwrap()
     }
 
     /// Produces `values` to partition 0 and waits for every acknowledgement.
-    pub async fn produce(&self, topic: &str, values: &[&str]) {
+    pub(crate) async fn produce(&self, topic: &str, values: &[&str]) {
         let producer = Producer::new(&self.props()).unwrap();
         for value in values {
             let mut message = Outgoing {
@@ -79,7 +80,7 @@ async fn acknowledged(producer: &Producer, count: usize) {
     assert_eq!(total, count);
 }
 
-async fn next_event(consumer: &mut Consumer) -> ConsumerEvent {
+pub(crate) async fn next_event(consumer: &mut Consumer) -> ConsumerEvent {
     tokio::time::timeout(DEADLINE, consumer.next()).await.expect("an event within the deadline")
 }
 
@@ -103,6 +104,21 @@ async fn take_assignment(consumer: &mut Consumer) -> Vec<TopicPartition> {
 fn values(batch: &MessageBatch) -> Vec<String> {
     let text = |span| String::from_utf8(batch.bytes(span).to_vec()).unwrap();
     batch.messages.iter().map(|message| text(message.value.unwrap())).collect()
+}
+
+#[tokio::test]
+async fn a_topic_is_made_once() {
+    let clients = Clients::new();
+    let topic = unique("kafka");
+    clients.create(&topic, 3).await;
+    let admin = Admin::new(&clients.props()).unwrap();
+    let new =
+        NewTopic { name: topic.clone(), partitions: 5, replication_factor: 1, config: vec![] };
+    assert_eq!(admin.create_topic(&new, DEADLINE).await.unwrap(), CreateOutcome::Existed);
+    assert_eq!(admin.partitions_of(&topic, DEADLINE).await.unwrap(), Some(vec![0, 1, 2]));
+    let impossible = NewTopic { name: unique("kafka"), replication_factor: 9, ..new };
+    let error = admin.create_topic(&impossible, DEADLINE).await.unwrap_err();
+    assert_eq!(error.kind(), ferroconnect::error::ErrorKind::Config);
 }
 
 #[tokio::test]

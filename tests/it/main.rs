@@ -16,5 +16,7 @@ mod s3;
 mod store;
 /// What the tests share.
 mod support;
+/// Source and sink tasks: fake plugins on real servers.
+mod tasks;
 /// The house rules: imports, file lengths.
 mod tidy;

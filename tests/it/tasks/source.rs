@@ -1,0 +1,179 @@
+use ferroconnect::error::{ConnectError, ErrorKind};
+use ferroconnect::kafka::ConsumerEvent;
+
+use super::Bench;
+use super::fakes::{FakeSource, Turn, offset};
+use crate::kafka::{Clients, next_event};
+use crate::support::{eventually_async, unique};
+
+/// Everything in the topic's only partition, as text, once there are `count` messages.
+async fn read(topic: &str, count: usize) -> Vec<String> {
+    let clients = Clients::new();
+    let topics = [topic.to_owned()];
+    let mut consumer = clients.consumer(&unique("reader"), &topics);
+    let mut texts = Vec::new();
+    while texts.len() < count {
+        match next_event(&mut consumer).await {
+            ConsumerEvent::Assigned(partitions) => {
+                let all: Vec<_> = partitions.into_iter().map(|each| (each, Some(0))).collect();
+                consumer.assign(&all).unwrap();
+            }
+            ConsumerEvent::Batch(batch) => texts.extend(batch.messages.iter().map(|message| {
+                let value = message.value.map(|value| batch.bytes(value).to_vec());
+                value.map_or("null".to_owned(), |value| String::from_utf8(value).unwrap())
+            })),
+            other => panic!("{other:?}"),
+        }
+    }
+    consumer.close(std::time::Duration::from_secs(5)).await;
+    texts
+}
+
+fn numbers(range: std::ops::Range<i64>) -> Vec<String> {
+    range.map(|number| format!("{{\"n\":{number}}}")).collect()
+}
+
+async fn stored_is(bench: &Bench, next: i64) {
+    eventually_async("the offset to be stored", 10, || async {
+        let stored = bench.store.source_offsets(&bench.connector).await.unwrap();
+        if stored == [offset(next)] { Ok(()) } else { Err(stored) }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn rows_arrive_in_order_and_the_last_whole_group_is_stored_and_told() {
+    let bench = Bench::new(&[]).await;
+    let topic = unique("source");
+    Clients::new().create(&topic, 1).await;
+    let turns = vec![Turn::Group(3), Turn::Group(0), Turn::Group(500), Turn::Open(2)];
+    let source = FakeSource::new(&topic, 0, turns);
+    let told = source.told.clone();
+    let running = bench.start_source(source).await;
+    stored_is(&bench, 503).await;
+    assert_eq!(read(&topic, 505).await, numbers(0..505));
+    running.stop().await.unwrap();
+    assert_eq!(told.last(), Some(503), "the group that is open is not described by an offset");
+    let topics = bench.store.topics(&bench.connector).await.unwrap();
+    // Topics belong to connectors that exist; this one was never created.
+    assert!(topics.is_empty());
+}
+
+#[tokio::test]
+async fn a_task_goes_on_at_the_stored_offset() {
+    let bench = Bench::new(&[]).await;
+    let topic = unique("source");
+    Clients::new().create(&topic, 1).await;
+    let first = bench.start_source(FakeSource::new(&topic, 0, vec![Turn::Group(2)])).await;
+    stored_is(&bench, 2).await;
+    first.kill().await;
+    let second = bench.start_source(FakeSource::new(&topic, 2, vec![Turn::Group(2)])).await;
+    stored_is(&bench, 4).await;
+    second.stop().await.unwrap();
+    assert_eq!(read(&topic, 4).await, numbers(0..4));
+}
+
+#[tokio::test]
+async fn nothing_is_stored_while_the_brokers_are_away() {
+    let bench = Bench::new(&[]).await.without_kafka();
+    let source = FakeSource::new("t", 0, vec![Turn::Group(1), Turn::Group(0)]);
+    let told = source.told.clone();
+    let running = bench.start_source(source).await;
+    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    let started = std::time::Instant::now();
+    running.stop().await.unwrap();
+    assert!(started.elapsed().as_secs() < 7, "the graceful stop is bounded");
+    assert_eq!(told.last(), None);
+    assert!(bench.store.source_offsets(&bench.connector).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_source_that_is_away_is_tried_again_and_shown() {
+    let bench = Bench::new(&[]).await;
+    let topic = unique("source");
+    Clients::new().create(&topic, 1).await;
+    let away = Turn::Fail(ConnectError::retriable("the database is away"));
+    let turns = vec![Turn::Group(1), away, Turn::Group(1)];
+    let mut running = bench.start_source(FakeSource::new(&topic, 0, turns)).await;
+    let shown = running.condition.wait_for(Option::is_some).await.unwrap().clone().unwrap();
+    assert!(shown.starts_with("the database is away; trying again in "), "{shown}");
+    running.condition.wait_for(Option::is_none).await.unwrap();
+    stored_is(&bench, 2).await;
+    running.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn an_error_that_will_not_pass_ends_the_task_after_storing_what_arrived() {
+    let bench = Bench::new(&[]).await;
+    let topic = unique("source");
+    Clients::new().create(&topic, 1).await;
+    let turns = vec![Turn::Group(7), Turn::Fail(ConnectError::fatal("the slot is gone"))];
+    let running = bench.start_source(FakeSource::new(&topic, 0, turns)).await;
+    let error = running.ended().await.unwrap_err();
+    assert_eq!((error.kind(), error.to_string().as_str()), (ErrorKind::Fatal, "the slot is gone"));
+    stored_is(&bench, 7).await;
+}
+
+#[tokio::test]
+async fn progress_waits_for_the_state_database_and_is_stored_when_it_is_back() {
+    let bench = Bench::new(&[]).await;
+    let topic = unique("source");
+    Clients::new().create(&topic, 1).await;
+    let pause = Turn::Fail(ConnectError::retriable("a moment"));
+    let turns = vec![Turn::Group(1), pause, Turn::Group(1), Turn::Group(1)];
+    let mut running = bench.start_source(FakeSource::new(&topic, 0, turns)).await;
+    stored_is(&bench, 1).await;
+    bench.allow_connections(false).await;
+    let away = |shown: &Option<String>| {
+        shown.as_ref().is_some_and(|text| text.contains("the state database is away"))
+    };
+    running.condition.wait_for(away).await.unwrap();
+    assert_eq!(read(&topic, 3).await, numbers(0..3), "producing goes on for a while");
+    bench.allow_connections(true).await;
+    stored_is(&bench, 3).await;
+    running.condition.wait_for(Option::is_none).await.unwrap();
+    running.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_fenced_task_fails() {
+    let bench = Bench::new(&[]).await;
+    let topic = unique("source");
+    Clients::new().create(&topic, 1).await;
+    let away = Turn::Fail(ConnectError::retriable("not yet"));
+    let turns = vec![away, Turn::Group(1)];
+    let running = bench.start_source(FakeSource::new(&topic, 0, turns)).await;
+    bench.lease(0).await;
+    let error = running.ended().await.unwrap_err();
+    assert!(error.to_string().contains("fenced"), "{error}");
+    assert!(bench.store.source_offsets(&bench.connector).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn records_of_their_own_keep_partition_time_and_headers() {
+    let bench = Bench::new(&[
+        ("topic.creation.default.replication.factor", "-1"),
+        ("topic.creation.default.partitions", "3"),
+    ])
+    .await;
+    let topic = unique("source");
+    let source = FakeSource::new(&topic, 0, vec![Turn::Tree(2)]);
+    let running = bench.start_source(source).await;
+    stored_is(&bench, 0).await;
+    running.stop().await.unwrap();
+    let mut consumer = Clients::new().consumer(&unique("reader"), std::slice::from_ref(&topic));
+    let ConsumerEvent::Assigned(partitions) = next_event(&mut consumer).await else {
+        panic!("assigned")
+    };
+    assert_eq!(partitions.len(), 3, "the topic was made as configured");
+    let all: Vec<_> = partitions.into_iter().map(|each| (each, None)).collect();
+    consumer.assign(&all).unwrap();
+    let ConsumerEvent::Batch(batch) = next_event(&mut consumer).await else { panic!("a batch") };
+    let message = batch.messages[0];
+    assert_eq!(batch.partitions[0].partition, 2);
+    assert_eq!(message.timestamp_ms, Some(1_700_000_000_000));
+    assert_eq!(batch.bytes(message.key.unwrap()), b"\"k\"");
+    assert_eq!(message.value, None, "a tombstone");
+    assert_eq!(batch.bytes(batch.headers[0].1.unwrap()), b"v");
+    consumer.close(std::time::Duration::from_secs(5)).await;
+}
