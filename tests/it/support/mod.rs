@@ -7,7 +7,7 @@ mod worker;
 mod worker_process;
 
 pub use database::TestDatabase;
-pub use services::{Services, services};
+pub use services::services;
 pub use worker::InProcessWorker;
 pub use worker_process::{WorkerOptions, WorkerProcess};
 
