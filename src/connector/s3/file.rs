@@ -199,6 +199,11 @@ impl OpenFile {
         Ok(true)
     }
 
+    /// Whether parts are cut that no job has.
+    pub(super) fn has_parts(&self) -> bool {
+        !self.cut.is_empty() && self.transfer.is_some()
+    }
+
     /// The transfer with the parts cut so far, when there are any and no job has it.
     pub(super) fn take_parts(&mut self) -> Option<(String, Transfer)> {
         if self.cut.is_empty() {

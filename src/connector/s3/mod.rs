@@ -32,7 +32,7 @@ use async_trait::async_trait;
 
 pub use config_def::config_def;
 
-use self::config::S3Config;
+use self::config::{Credentials, S3Config};
 use self::store::Bucket;
 use self::task::S3SinkTask;
 use crate::config::{ConfigError, Props};
@@ -68,6 +68,23 @@ pub fn construct_task(
     Ok(Box::new(S3SinkTask::new(props, context)?))
 }
 
+/// What to say when the deadline came first.
+fn silence(config: &S3Config) -> String {
+    let (bucket, seconds) = (&config.store.bucket, CHECK_DEADLINE.as_secs());
+    match config.store.credentials {
+        // The request waits for credentials that only a machine at Amazon's has.
+        Credentials::Machine => format!(
+            "bucket \"{bucket}\" cannot be reached without credentials, and this machine has none \
+             of its own; set aws.access.key.id and aws.secret.access.key, or AWS_ACCESS_KEY_ID and \
+             AWS_SECRET_ACCESS_KEY of the worker"
+        ),
+        _ => format!(
+            "bucket \"{bucket}\" did not answer within {seconds} s; check store.url (or the \
+             worker's AWS_ENDPOINT_URL_S3) and s3.region"
+        ),
+    }
+}
+
 #[derive(Debug)]
 struct S3SinkConnector {
     props: Props,
@@ -81,7 +98,6 @@ impl Connector for S3SinkConnector {
             Ok(config) => config,
             Err(errors) => return errors,
         };
-        let bucket = &config.store.bucket;
         let checked = match Bucket::new(&config.store, &self.context.hosts) {
             Ok(bucket) => tokio::time::timeout(CHECK_DEADLINE, bucket.check()).await,
             Err(error) => return vec![ConfigError::new(config_def::BUCKET, error.to_string())],
@@ -89,14 +105,7 @@ impl Connector for S3SinkConnector {
         match checked {
             Ok(Ok(())) => Vec::new(),
             Ok(Err(error)) => vec![ConfigError::new(config_def::BUCKET, error.to_string())],
-            Err(_) => {
-                let seconds = CHECK_DEADLINE.as_secs();
-                let message = format!(
-                    "bucket \"{bucket}\" did not answer within {seconds} s; check store.url (or \
-                     the worker's AWS_ENDPOINT_URL_S3), s3.region and the credentials"
-                );
-                vec![ConfigError::new(config_def::BUCKET, message)]
-            }
+            Err(_) => vec![ConfigError::new(config_def::BUCKET, silence(&config))],
         }
     }
 

@@ -14,6 +14,9 @@ use crate::connector::SinkFile;
 use crate::data::TopicPartition;
 use crate::error::ConnectError;
 
+#[cfg(test)]
+mod tests;
+
 /// Files that one job makes visible together.
 const FILES_PER_JOB: usize = 16;
 
@@ -220,6 +223,13 @@ impl PartitionWriter {
     pub(super) fn shrink(&mut self) -> Result<(), ConnectError> {
         let Some(open) = &mut self.open else { return Ok(()) };
         if open.shrink()? { Ok(()) } else { self.close(Rotation::Memory, None) }
+    }
+
+    /// Whether a job should start.
+    pub(super) fn has_work(&self) -> bool {
+        let is_ready = |file: &ClosedFile| file.transfer.is_some();
+        let has_parts = self.open.as_ref().is_some_and(OpenFile::has_parts);
+        self.job.is_none() && (self.closed.front().is_some_and(is_ready) || has_parts)
     }
 
     /// What a job should do now; the caller starts one and tells by [`PartitionWriter::started`].

@@ -298,7 +298,7 @@ impl Cause {
                 "this machine's clock differs too much from the store's; set it".to_owned()
             }
             Self::AccessDenied => "access denied; allow these keys s3:PutObject, s3:GetObject and \
-                 s3:AbortMultipartUpload on the bucket's objects"
+                 s3:AbortMultipartUpload on the bucket's objects, and s3:ListBucket on the bucket"
                 .to_owned(),
             Self::OtherRegion => "the bucket is in another region; correct s3.region".to_owned(),
             Self::NoCredentials => {

@@ -111,7 +111,7 @@ impl S3SinkTask {
                     break;
                 }
             }
-            self.start_jobs();
+            self.start_job(partition);
             self.make_room(partition).await?;
         }
         Ok(())
@@ -150,14 +150,19 @@ impl S3SinkTask {
 
     /// Starts a job for each partition that has work and no job.
     fn start_jobs(&mut self) {
-        for (partition, writer) in &mut self.partitions {
-            let Some(work) = writer.work() else { continue };
-            let bytes = memory_of(&work);
-            let job = self.uploader.clone().run(partition.clone(), work);
-            let handle = self.jobs.spawn(job);
-            self.owners.insert(handle.id(), partition.clone());
-            writer.started(handle, bytes);
-        }
+        let ready = self.partitions.iter().filter(|(_, writer)| writer.has_work());
+        let ready: Vec<_> = ready.map(|(partition, _)| partition.clone()).collect();
+        ready.iter().for_each(|partition| self.start_job(partition));
+    }
+
+    fn start_job(&mut self, partition: &TopicPartition) {
+        let Some(writer) = self.partitions.get_mut(partition) else { return };
+        let Some(work) = writer.work() else { return };
+        let bytes = memory_of(&work);
+        let job = self.uploader.clone().run(partition.clone(), work);
+        let handle = self.jobs.spawn(job);
+        self.owners.insert(handle.id(), partition.clone());
+        writer.started(handle, bytes);
     }
 
     /// Takes what finished jobs hand back, without waiting.

@@ -99,9 +99,9 @@ impl Uploader {
 
         let rows = rows(files, Stage::Uploading);
         if !rows.is_empty() {
-            fail::fail_point!("s3::before_completing");
+            fail::fail_point!("s3.before-completing");
             self.ledger.completing(&rows).await?;
-            fail::fail_point!("s3::after_completing");
+            fail::fail_point!("s3.after-completing");
             advance(files, Stage::Uploading, Stage::Completing);
         }
 
@@ -110,7 +110,7 @@ impl Uploader {
 
         let Some(last) = files.iter().map(|file| file.last_offset).max() else { return Ok(()) };
         self.ledger.completed(&self::rows(files, Stage::Completed), last + 1).await?;
-        fail::fail_point!("s3::after_completed");
+        fail::fail_point!("s3.after-completed");
         self.count(files);
         Ok(())
     }
@@ -159,7 +159,7 @@ impl Uploader {
         let upload_id = transfer.upload_id.clone().unwrap_or_default();
         match self.bucket.complete(&file.key, &upload_id, &transfer.etags).await? {
             Completion::Done => {
-                fail::fail_point!("s3::after_complete_upload");
+                fail::fail_point!("s3.after-complete-upload");
                 transfer.only_part = None;
                 file.stage = Stage::Completed;
                 Ok(())

@@ -68,13 +68,50 @@ impl JsonFormat {
                 Output::Gzip(GzEncoder::new(Vec::new(), level))
             }
         };
-        Ok(Box::new(JsonWriter { converter, encoder: None, line: Vec::new(), output }))
+        let lines = Lines { line: Vec::new(), output };
+        Ok(Box::new(JsonWriter { converter, encoder: None, lines }))
     }
 }
 
 enum Output {
     Plain(Vec<u8>),
     Gzip(GzEncoder<Vec<u8>>),
+}
+
+/// Where documents go.
+struct Lines {
+    /// The line being written, where it has to be compressed.
+    line: Vec<u8>,
+    output: Output,
+}
+
+impl Lines {
+    /// Has `write` append a document and ends its line. What is refused leaves no trace.
+    fn push(
+        &mut self,
+        write: impl FnOnce(&mut Vec<u8>) -> Result<Presence, DataError>,
+    ) -> Result<(), DataError> {
+        let bytes = match &mut self.output {
+            Output::Plain(bytes) => bytes,
+            Output::Gzip(_) => &mut self.line,
+        };
+        let before = bytes.len();
+        let written = write(bytes).and_then(|presence| match presence {
+            Presence::Present => Ok(()),
+            Presence::Null => Err(DataError::new("a null value has no document")),
+        });
+        if let Err(error) = written {
+            bytes.truncate(before);
+            return Err(error);
+        }
+        bytes.push(b'\n');
+        if let Output::Gzip(encoder) = &mut self.output {
+            let written = encoder.write_all(&self.line);
+            self.line.clear();
+            written.map_err(|error| DataError::new(format!("gzip failed: {error}")))?;
+        }
+        Ok(())
+    }
 }
 
 /// The encoder of the last plan; `None` in it: rows of the plan take the general path.
@@ -86,29 +123,12 @@ struct PlanEncoder {
 struct JsonWriter {
     converter: JsonConverter,
     encoder: Option<PlanEncoder>,
-    line: Vec<u8>,
-    output: Output,
+    lines: Lines,
 }
 
 impl fmt::Debug for JsonWriter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("JsonWriter").finish_non_exhaustive()
-    }
-}
-
-impl JsonWriter {
-    fn end_line(&mut self, presence: Presence) -> Result<(), DataError> {
-        if presence == Presence::Null {
-            return Err(DataError::new("a null value has no document"));
-        }
-        self.line.push(b'\n');
-        match &mut self.output {
-            Output::Plain(bytes) => bytes.extend_from_slice(&self.line),
-            Output::Gzip(encoder) => encoder
-                .write_all(&self.line)
-                .map_err(|error| DataError::new(format!("gzip failed: {error}")))?,
-        }
-        Ok(())
     }
 }
 
@@ -123,42 +143,38 @@ impl RecordWriter for JsonWriter {
         let Some(PlanEncoder { encoder: Some(encoder), .. }) = &self.encoder else {
             return self.write_record(&plan.materialize(row)?);
         };
-        self.line.clear();
-        let presence = encoder.write(row, &mut self.line)?;
-        self.end_line(presence)
+        self.lines.push(|out| encoder.write(row, out))
     }
 
     fn write_record(&mut self, record: &Record) -> Result<(), DataError> {
-        self.line.clear();
-        let presence =
-            self.converter.from_connect_data(&record.topic, &record.value, &mut self.line)?;
-        self.end_line(presence)
+        let Self { converter, lines, .. } = self;
+        lines.push(|out| converter.from_connect_data(&record.topic, &record.value, out))
     }
 
     fn memory(&self) -> usize {
-        self.line.capacity()
-            + match &self.output {
+        self.lines.line.capacity()
+            + match &self.lines.output {
                 Output::Plain(bytes) => bytes.capacity(),
                 Output::Gzip(encoder) => encoder.get_ref().capacity(),
             }
     }
 
     fn flush(&mut self) -> Result<(), ConnectError> {
-        match &mut self.output {
+        match &mut self.lines.output {
             Output::Plain(_) => Ok(()),
             Output::Gzip(encoder) => encoder.flush().map_err(compressing),
         }
     }
 
     fn output(&mut self) -> &mut Vec<u8> {
-        match &mut self.output {
+        match &mut self.lines.output {
             Output::Plain(bytes) => bytes,
             Output::Gzip(encoder) => encoder.get_mut(),
         }
     }
 
     fn finish(&mut self, _provenance: &Provenance) -> Result<(), ConnectError> {
-        match &mut self.output {
+        match &mut self.lines.output {
             Output::Plain(_) => Ok(()),
             Output::Gzip(encoder) => encoder.try_finish().map_err(compressing),
         }
