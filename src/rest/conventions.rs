@@ -1,6 +1,7 @@
 //! What holds for every request and answer, known path or not.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{Request, State};
@@ -10,7 +11,11 @@ use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use tower::ServiceExt;
 
+use super::error::ApiError;
 use super::headers::{AddedHeaders, CrossOrigin};
+
+/// The original's request timeout.
+const REQUEST_MAX: Duration = Duration::from_secs(90);
 
 #[derive(Debug, Clone)]
 struct Inside {
@@ -32,7 +37,10 @@ async fn conventional(
     if let Some(shorter) = without_trailing_slash(request.uri()) {
         *request.uri_mut() = shorter;
     }
-    let mut response = routes.oneshot(request).await.into_response();
+    let mut response = match tokio::time::timeout(REQUEST_MAX, routes.oneshot(request)).await {
+        Ok(response) => response.into_response(),
+        Err(_elapsed) => ApiError::timed_out().into_response(),
+    };
     // The original's 405 does not say what is allowed; axum's would.
     if response.status() == StatusCode::METHOD_NOT_ALLOWED {
         response.headers_mut().remove(ALLOW);

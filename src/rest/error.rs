@@ -83,6 +83,11 @@ impl ApiError {
         Self::new(StatusCode::BAD_REQUEST, "The request body ended too early")
     }
 
+    /// The answer took too long.
+    pub(super) fn timed_out() -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "Request timed out")
+    }
+
     /// A request that makes no sense.
     pub(super) fn bad_request(text: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, text)

@@ -24,6 +24,7 @@ mod topics;
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Bytes;
@@ -50,7 +51,10 @@ struct Api {
     document: Bytes,
 }
 
-/// Serves the API until `shutdown`; requests that have begun are answered.
+/// How long requests that have begun may take once the worker stops.
+const DRAIN_MAX: Duration = Duration::from_secs(5);
+
+/// Serves the API until `shutdown`; requests that have begun are answered, within a bound.
 ///
 /// # Errors
 /// When the listener fails.
@@ -60,9 +64,16 @@ pub async fn serve(
     metrics: Arc<Metrics>,
     shutdown: CancellationToken,
 ) -> io::Result<()> {
-    axum::serve(listener, router(herder, metrics))
-        .with_graceful_shutdown(shutdown.cancelled_owned())
-        .await
+    let drained = shutdown.clone();
+    let serving = axum::serve(listener, router(herder, metrics))
+        .with_graceful_shutdown(shutdown.cancelled_owned());
+    tokio::select! {
+        outcome = serving => outcome,
+        () = async {
+            drained.cancelled().await;
+            tokio::time::sleep(DRAIN_MAX).await;
+        } => Ok(()),
+    }
 }
 
 /// The API as a service.

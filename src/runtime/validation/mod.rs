@@ -11,6 +11,7 @@ mod embedded;
 mod overrides;
 mod report;
 mod rules;
+mod unknown;
 
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
@@ -19,13 +20,14 @@ use std::time::Duration;
 use futures::FutureExt;
 
 pub use overrides::OverridePolicy;
+pub use unknown::{UnknownKey, unknown_keys};
 
 use crate::config::{ConfigDef, ConfigError, Props, Submitted};
 use crate::connector::ConnectorContext;
 use crate::error::ConnectError;
 use crate::plugin::{Constructor, Plugin, PluginKind, Plugins};
 use crate::runtime::config_infos::ConfigInfos;
-use crate::runtime::connector_config::{CONNECTOR_CLASS, connector_config};
+use crate::runtime::connector_config::{CONNECTOR_CLASS, NAME, connector_config};
 use crate::runtime::herder::HerderError;
 use crate::runtime::worker_config::WorkerConfig;
 use report::Report;
@@ -92,13 +94,7 @@ pub async fn validate(
     scope: &ValidationScope<'_>,
     submitted: &SubmittedProps,
 ) -> Result<ConfigInfos, ValidationError> {
-    let class = submitted.get(CONNECTOR_CLASS).and_then(Option::as_deref);
-    let class =
-        class.ok_or_else(|| ValidationError::NoConnectorType(no_connector_type(submitted)))?;
-    let plugin = scope
-        .plugins
-        .find(&[PluginKind::Source, PluginKind::Sink], class)
-        .ok_or_else(|| ValidationError::UnknownClass(unknown_class(scope.plugins, class)))?;
+    let (class, plugin) = named_plugin(scope, submitted)?;
     let mut report = declared(scope, plugin, submitted)?;
     report.sub_entries(overrides::entries(scope, plugin.kind(), submitted)?);
     report.sub_entries(embedded::converters(scope.plugins, submitted, &report));
@@ -110,7 +106,23 @@ pub async fn validate(
     Ok(report.finish(class))
 }
 
-/// Refuses a configuration that is not valid, as creations and updates do.
+/// The connector that a configuration is for.
+fn named_plugin<'a>(
+    scope: &'a ValidationScope<'_>,
+    submitted: &'a SubmittedProps,
+) -> Result<(&'a str, &'a Plugin), ValidationError> {
+    let class = submitted.get(CONNECTOR_CLASS).and_then(Option::as_deref);
+    let class =
+        class.ok_or_else(|| ValidationError::NoConnectorType(no_connector_type(submitted)))?;
+    let plugin = scope
+        .plugins
+        .find(&[PluginKind::Source, PluginKind::Sink], class)
+        .ok_or_else(|| ValidationError::UnknownClass(unknown_class(scope.plugins, class)))?;
+    Ok((class, plugin))
+}
+
+/// Refuses a configuration that is not valid, as creations and updates do, and tells the log which
+/// keys of an accepted one nobody reads.
 ///
 /// # Errors
 /// What the client is told.
@@ -120,6 +132,11 @@ pub async fn check(
 ) -> Result<(), HerderError> {
     let infos = validate(scope, submitted).await?;
     if infos.error_count == 0 {
+        let (_, plugin) = named_plugin(scope, submitted)?;
+        let connector = submitted.get(NAME).and_then(Option::as_deref);
+        for UnknownKey { key, near } in unknown_keys(scope, plugin, submitted) {
+            tracing::warn!(connector, key, near, "nobody reads this configuration key");
+        }
         return Ok(());
     }
     Err(HerderError::InvalidConfig {

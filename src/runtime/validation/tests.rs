@@ -402,3 +402,45 @@ async fn the_connector_looks_at_its_outside_when_no_key_is_wrong() {
     let other = [("outside", "no such file"), ("tasks.max", "0")];
     assert_eq!(messages(&SOURCE, &other).await.len(), 1, "not asked when a key is wrong");
 }
+
+#[test]
+fn keys_that_nobody_reads_are_found() {
+    let plugins = plugins();
+    let scope = ValidationScope {
+        plugins: &plugins,
+        context: ConnectorContext::default(),
+        group_id: "connect-cluster",
+        exactly_once: false,
+        override_policy: OverridePolicy::default(),
+    };
+    let submitted: SubmittedProps = [
+        ("connector.class", "FileSource"),
+        ("topci", "t"),
+        ("task.max", "1"),
+        ("something.else", "1"),
+        ("transforms", "r"),
+        ("transforms.r.type", "Router"),
+        ("transforms.r.regex", "x"),
+        ("transforms.r.regexx", "x"),
+        ("transforms.other.type", "Router"),
+        ("key.converter.schemas.enable", "true"),
+        ("producer.override.linger.ms", "1"),
+        ("topic.creation.default.partitions", "1"),
+    ]
+    .map(|(key, value)| (key.to_owned(), Some(value.to_owned())))
+    .into();
+    let plugin = plugins.find(&[PluginKind::Source], "FileSource").unwrap();
+    let unknown = unknown_keys(&scope, plugin, &submitted);
+    let unknown: Vec<_> =
+        unknown.iter().map(|found| (found.key.as_str(), found.near.as_deref())).collect();
+    assert_eq!(
+        unknown,
+        [
+            ("something.else", None),
+            ("task.max", Some("tasks.max")),
+            ("topci", Some("topic")),
+            ("transforms.other.type", None),
+            ("transforms.r.regexx", None),
+        ]
+    );
+}
