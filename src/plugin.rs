@@ -15,7 +15,9 @@ use crate::converter::{
 use crate::error::ConnectError;
 use crate::transform::predicate::{has_header_key, record_is_tombstone, topic_name_matches};
 use crate::transform::{
-    Predicate, Transformation, extract_new_record_state, insert_field, regex_router, replace_field,
+    Predicate, Transformation, drop_headers, extract_field, extract_new_record_state, filter,
+    header_from, hoist_field, insert_field, insert_header, mask_field, regex_router, replace_field,
+    set_schema_metadata, value_to_key,
 };
 
 /// Makes the connector that plans; its configuration passed the plugin's [`ConfigDef`].
@@ -162,7 +164,8 @@ const DEBEZIUM_VERSION: &str = "3.6.3.Final";
 fn builtin() -> Vec<Plugin> {
     let mut plugins = vec![postgres_source(), s3_sink()];
     plugins.extend(converters());
-    plugins.extend(transformations());
+    plugins.extend(debezium_transformations());
+    plugins.extend(kafka_transformations());
     plugins.extend(predicates());
     plugins
 }
@@ -177,7 +180,7 @@ fn postgres_source() -> Plugin {
     }
 }
 
-fn transformations() -> Vec<Plugin> {
+fn debezium_transformations() -> Vec<Plugin> {
     let debezium = |class, config_def, construct| Plugin {
         class,
         aliases: &[],
@@ -185,6 +188,15 @@ fn transformations() -> Vec<Plugin> {
         config_def,
         constructor: Constructor::Transformation(construct),
     };
+    vec![debezium(
+        "io.debezium.transforms.ExtractNewRecordState",
+        extract_new_record_state::config_def,
+        extract_new_record_state::construct,
+    )]
+}
+
+#[expect(clippy::too_many_lines, reason = "a list")]
+fn kafka_transformations() -> Vec<Plugin> {
     let kafka = |class, config_def, construct| Plugin {
         class,
         aliases: &[],
@@ -193,10 +205,41 @@ fn transformations() -> Vec<Plugin> {
         constructor: Constructor::Transformation(construct),
     };
     vec![
-        debezium(
-            "io.debezium.transforms.ExtractNewRecordState",
-            extract_new_record_state::config_def,
-            extract_new_record_state::construct,
+        kafka(
+            "org.apache.kafka.connect.transforms.DropHeaders",
+            drop_headers::config_def,
+            drop_headers::construct,
+        ),
+        kafka(
+            "org.apache.kafka.connect.transforms.ExtractField$Key",
+            extract_field::config_def,
+            extract_field::construct_key,
+        ),
+        kafka(
+            "org.apache.kafka.connect.transforms.ExtractField$Value",
+            extract_field::config_def,
+            extract_field::construct_value,
+        ),
+        kafka("org.apache.kafka.connect.transforms.Filter", filter::config_def, filter::construct),
+        kafka(
+            "org.apache.kafka.connect.transforms.HeaderFrom$Key",
+            header_from::config_def,
+            header_from::construct_key,
+        ),
+        kafka(
+            "org.apache.kafka.connect.transforms.HeaderFrom$Value",
+            header_from::config_def,
+            header_from::construct_value,
+        ),
+        kafka(
+            "org.apache.kafka.connect.transforms.HoistField$Key",
+            hoist_field::config_def,
+            hoist_field::construct_key,
+        ),
+        kafka(
+            "org.apache.kafka.connect.transforms.HoistField$Value",
+            hoist_field::config_def,
+            hoist_field::construct_value,
         ),
         kafka(
             "org.apache.kafka.connect.transforms.InsertField$Key",
@@ -207,6 +250,21 @@ fn transformations() -> Vec<Plugin> {
             "org.apache.kafka.connect.transforms.InsertField$Value",
             insert_field::config_def,
             insert_field::construct_value,
+        ),
+        kafka(
+            "org.apache.kafka.connect.transforms.InsertHeader",
+            insert_header::config_def,
+            insert_header::construct,
+        ),
+        kafka(
+            "org.apache.kafka.connect.transforms.MaskField$Key",
+            mask_field::config_def,
+            mask_field::construct_key,
+        ),
+        kafka(
+            "org.apache.kafka.connect.transforms.MaskField$Value",
+            mask_field::config_def,
+            mask_field::construct_value,
         ),
         kafka(
             "org.apache.kafka.connect.transforms.RegexRouter",
@@ -222,6 +280,21 @@ fn transformations() -> Vec<Plugin> {
             "org.apache.kafka.connect.transforms.ReplaceField$Value",
             replace_field::config_def,
             replace_field::construct_value,
+        ),
+        kafka(
+            "org.apache.kafka.connect.transforms.SetSchemaMetadata$Key",
+            set_schema_metadata::config_def,
+            set_schema_metadata::construct_key,
+        ),
+        kafka(
+            "org.apache.kafka.connect.transforms.SetSchemaMetadata$Value",
+            set_schema_metadata::config_def,
+            set_schema_metadata::construct_value,
+        ),
+        kafka(
+            "org.apache.kafka.connect.transforms.ValueToKey",
+            value_to_key::config_def,
+            value_to_key::construct,
         ),
     ]
 }
@@ -330,4 +403,35 @@ fn converters() -> Vec<Plugin> {
             Ok(Box::new(AsHeaderConverter(string::construct(props, Role::Value)?)))
         }),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_plugin_is_found_by_its_class_and_has_sound_defaults() {
+        let plugins = Plugins::builtin();
+        for plugin in plugins.iter() {
+            let found = plugins.find(&[plugin.kind()], plugin.class);
+            assert!(found.is_some_and(|found| Arc::ptr_eq(found, plugin)), "{}", plugin.class);
+            let table = (plugin.config_def)();
+            assert_eq!(table.validate(&Props::new()).len(), table.keys().len());
+        }
+    }
+
+    #[test]
+    fn simple_names_do() {
+        let plugins = Plugins::builtin();
+        for (kind, name) in [
+            (PluginKind::Converter, "JsonConverter"),
+            (PluginKind::Converter, "Json"),
+            (PluginKind::HeaderConverter, "SimpleHeaderConverter"),
+            (PluginKind::Transformation, "RegexRouter"),
+            (PluginKind::Predicate, "TopicNameMatches"),
+        ] {
+            assert!(plugins.find(&[kind], name).is_some(), "{name}");
+        }
+        assert!(plugins.find(&[PluginKind::Converter], "no.Such").is_none());
+    }
 }

@@ -104,6 +104,33 @@ pub struct Decimal {
     pub scale: i32,
 }
 
+impl Decimal {
+    /// The integer part, its low 64 bits: Java's `BigDecimal.longValue`.
+    pub fn to_i64_wrapping(&self) -> i64 {
+        let power = || BigInt::from(10).pow(self.scale.unsigned_abs());
+        let whole = match self.scale {
+            // Ten to the 64 has 64 factors of two: nothing is left in the low bits.
+            ..=-64 => return 0,
+            -63..0 => &self.unscaled * power(),
+            0 => self.unscaled.clone(),
+            1.. if i64::from(self.scale) > self.digits_max() => return 0,
+            1.. => &self.unscaled / power(),
+        };
+        let bytes = whole.to_signed_bytes_le();
+        let fill = if bytes.last().is_some_and(|last| *last >= 0x80) { 0xFF } else { 0 };
+        let mut low = [fill; 8];
+        for (target, byte) in low.iter_mut().zip(bytes) {
+            *target = byte;
+        }
+        i64::from_le_bytes(low)
+    }
+
+    /// No fewer than the digits of the unscaled value: three bits make less than a digit.
+    fn digits_max(&self) -> i64 {
+        i64::try_from(self.unscaled.bits() / 3 + 1).unwrap_or(i64::MAX)
+    }
+}
+
 /// A value of a STRUCT schema; `values` are in the order of the schema's fields.
 #[derive(Debug, Clone)]
 pub struct Struct {

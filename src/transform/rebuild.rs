@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use crate::config::ConfigValue;
 use crate::data::{Field, Node, Schema, SchemaBuilder, Type, Value};
 use crate::error::{ConnectError, DataError};
 
@@ -60,6 +61,11 @@ impl Fields {
         }
         builder.build()
     }
+}
+
+/// A list with at least one item; the check of many a key.
+pub(super) fn non_empty_list(value: &ConfigValue) -> Option<String> {
+    matches!(value, ConfigValue::List(items) if items.is_empty()).then(|| "Empty list".to_owned())
 }
 
 /// `Struct.get`: null in a field with a default is the default.

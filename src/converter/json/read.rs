@@ -271,23 +271,7 @@ pub(super) fn wrap_i64(number: Number<'_>) -> i64 {
     if let Ok(fits) = number.text.parse() {
         return fits;
     }
-    let Some(Decimal { unscaled, scale }) = exact(number) else { return 0 };
-    let whole = match scale {
-        0 => unscaled,
-        // Ten to the 64 has 64 factors of two: nothing is left in the low bits.
-        ..=-64 => return 0,
-        -63..0 => unscaled * BigInt::from(10).pow(scale.unsigned_abs()),
-        // More digits to drop than a number may have.
-        1001.. => return 0,
-        1.. => unscaled / BigInt::from(10).pow(scale.unsigned_abs()),
-    };
-    let bytes = whole.to_signed_bytes_le();
-    let fill = if bytes.last().is_some_and(|last| *last >= 0x80) { 0xFF } else { 0 };
-    let mut low = [fill; 8];
-    for (target, byte) in low.iter_mut().zip(bytes) {
-        *target = byte;
-    }
-    i64::from_le_bytes(low)
+    exact(number).map_or(0, |decimal| decimal.to_i64_wrapping())
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "cut to 32 bits, as Java's intValue")]

@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 
 pub use self::calendar::DAY_MS;
 use self::calendar::DateTime;
-pub use self::parse::parse;
+pub use self::parse::{decimal, parse};
 use super::number_text::{push_decimal, push_f32, push_f64};
 use super::{Schema, Struct, Value};
 

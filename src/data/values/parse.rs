@@ -392,7 +392,7 @@ fn number(token: &str) -> Option<SchemaAndValue> {
 }
 
 /// A decimal number in Java's grammar, its trailing zeros kept.
-pub(super) fn decimal(token: &str) -> Option<Decimal> {
+pub fn decimal(token: &str) -> Option<Decimal> {
     let (mantissa, exponent) = match token.split_once(['e', 'E']) {
         Some((mantissa, exponent)) => (mantissa, exponent.parse::<i32>().ok()?),
         None => (token, 0),
