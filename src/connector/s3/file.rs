@@ -12,6 +12,7 @@ use bytes::Bytes;
 use super::config_def::PART_SIZE_MIN;
 use super::format::{Provenance, RecordWriter};
 use super::rotation::{Progress, Rotation};
+use super::row_times::RowTimes;
 use crate::connector::SinkFile;
 use crate::data::{Node, Row, RowPlan, Schema, SinkBatch, TopicPartition, Value};
 use crate::error::{ConnectError, DataError};
@@ -109,6 +110,7 @@ pub(super) struct OpenFile {
     last_offset: i64,
     first_timestamp_ms: Option<i64>,
     last_timestamp_ms: Option<i64>,
+    row_times: RowTimes,
     key_fields: Vec<String>,
     writer: Box<dyn RecordWriter>,
     /// Parts that the transfer does not have yet.
@@ -138,6 +140,7 @@ impl OpenFile {
             last_offset: arrival.offset,
             first_timestamp_ms: arrival.timestamp_ms,
             last_timestamp_ms: None,
+            row_times: RowTimes::default(),
             key_fields: arrival.key_fields(),
             writer,
             cut: Vec::new(),
@@ -153,6 +156,7 @@ impl OpenFile {
         arrival.write(self.writer.as_mut())?;
         self.last_offset = arrival.offset;
         self.last_timestamp_ms = arrival.timestamp_ms.or(self.last_timestamp_ms);
+        self.row_times.push(arrival.timestamp_ms);
         let progress = &mut self.progress;
         progress.records += 1;
         progress.last_arrival_ms = arrival.now_ms;
@@ -247,6 +251,7 @@ impl OpenFile {
             last_offset,
             first_timestamp_ms: self.first_timestamp_ms,
             last_timestamp_ms: self.last_timestamp_ms,
+            row_times_ms: std::mem::take(&mut self.row_times).finish(),
             key_fields: std::mem::take(&mut self.key_fields),
         })?;
         let rest = std::mem::take(self.writer.output());

@@ -10,6 +10,7 @@
 //! | `task` | open, put, pre_commit, close: effects |
 //! | `partition`, `rotation`, `partitioner`, `naming` | decisions, pure |
 //! | `file`, `upload`, `recovery` | a file's bytes; the protocol that makes it visible, and its end after a crash |
+//! | `row_times` | the rows' timestamps, for the history tables |
 //! | `store` | the requests, with errors that say what to do |
 //! | `format` | JSON and Parquet |
 
@@ -22,6 +23,7 @@ mod partition;
 mod partitioner;
 mod recovery;
 mod rotation;
+mod row_times;
 mod store;
 mod task;
 mod upload;

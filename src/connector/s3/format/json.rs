@@ -212,6 +212,7 @@ mod tests {
             last_offset: 1,
             first_timestamp_ms: None,
             last_timestamp_ms: None,
+            row_times_ms: None,
             key_fields: Vec::new(),
         }
     }

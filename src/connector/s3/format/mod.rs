@@ -21,6 +21,8 @@ pub(crate) struct Provenance {
     pub(crate) last_offset: i64,
     pub(crate) first_timestamp_ms: Option<i64>,
     pub(crate) last_timestamp_ms: Option<i64>,
+    /// The timestamp of every row, as [`super::row_times`] lists them.
+    pub(crate) row_times_ms: Option<String>,
     /// The fields of the record key, when it is a struct.
     pub(crate) key_fields: Vec<String>,
 }

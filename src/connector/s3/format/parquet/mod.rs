@@ -329,6 +329,9 @@ fn metadata(avro_schema: &str, provenance: &Provenance) -> Vec<(&'static str, St
     if let Some(last) = provenance.last_timestamp_ms {
         entries.push(("cdc.last_timestamp_ms", last.to_string()));
     }
+    if let Some(times) = &provenance.row_times_ms {
+        entries.push(("cdc.timestamps_ms", times.clone()));
+    }
     if !provenance.key_fields.is_empty() {
         let fields = serde_json::Value::from(provenance.key_fields.clone());
         entries.push(("cdc.key_fields", fields.to_string()));

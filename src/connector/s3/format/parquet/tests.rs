@@ -53,6 +53,7 @@ fn provenance() -> Provenance {
         last_offset: 9,
         first_timestamp_ms: Some(100),
         last_timestamp_ms: Some(200),
+        row_times_ms: Some("100,50,50".to_owned()),
         key_fields: vec!["id".to_owned()],
     }
 }
@@ -153,6 +154,7 @@ fn a_debezium_row_has_the_originals_schema_and_metadata() {
         cdc.last_offset=9
         cdc.first_timestamp_ms=100
         cdc.last_timestamp_ms=200
+        cdc.timestamps_ms=100,50,50
         cdc.key_fields=["id"]"#]]
     .assert_eq(&entries.join("\n"));
     let decimals = reader.metadata().row_group(0).column(2);
