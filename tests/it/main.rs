@@ -8,6 +8,8 @@ mod herder;
 mod kafka;
 /// What happens to running connectors: crashes first.
 mod lifecycle;
+/// The PostgreSQL source, through its task.
+mod postgres;
 /// The REST API, endpoint by endpoint.
 mod rest;
 /// The S3 sink against a real server.

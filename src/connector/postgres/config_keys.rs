@@ -57,6 +57,7 @@ macro_rules! keys {
     };
 }
 
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn declared() -> Vec<ConfigKey> {
     keys! {
     Postgres {

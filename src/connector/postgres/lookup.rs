@@ -20,13 +20,16 @@ use crate::error::ConnectError;
 /// One entry per Relation message; `None` is a table that is not captured.
 type Tables = Vec<Option<Arc<Streamed>>>;
 
+/// A lookup's outcome, with the connection for the next one.
+type Answer = (Option<Client>, Result<Tables, ConnectError>);
+
 /// Asks the catalog.
 #[derive(Debug)]
 pub(super) struct Lookup {
     config: Arc<PostgresConfig>,
     hosts: Arc<HostMap>,
     client: Option<Client>,
-    running: Option<JoinHandle<(Option<Client>, Result<Tables, ConnectError>)>>,
+    running: Option<JoinHandle<Answer>>,
 }
 
 impl Lookup {
@@ -69,7 +72,7 @@ async fn look_up(
     hosts: Arc<HostMap>,
     client: Option<Client>,
     chunk: Bytes,
-) -> (Option<Client>, Result<Tables, ConnectError>) {
+) -> Answer {
     let mut source = Source { config: &config, hosts: &hosts, client };
     let tables = source.tables(&chunk).await;
     (source.client, tables)

@@ -54,7 +54,8 @@ fn stream(from: Option<u64>) -> Start {
 fn a_session_goes_on_where_nothing_is_lost() {
     let initial = config(&[]);
     let mode = |mode: &str| config(&[("snapshot.mode", mode)]);
-    let rows: &[(&str, PostgresConfig, Option<Slot>, Option<Position>, bool, Start)] = &[
+    type Row = (&'static str, PostgresConfig, Option<Slot>, Option<Position>, bool, Start);
+    let rows: [Row; 12] = [
         ("no offset", initial.clone(), None, None, true, SNAPSHOT),
         ("no offset, a slot", initial.clone(), Some(slot(5)), None, true, SNAPSHOT),
         (
@@ -83,8 +84,8 @@ fn a_session_goes_on_where_nothing_is_lost() {
         ),
     ];
     for (name, config, slot, position, fresh, expected) in rows {
-        let decided = decide(config, &facts(), slot.as_ref(), *position, *fresh).unwrap();
-        assert_eq!(decided, *expected, "{name}");
+        let decided = decide(&config, &facts(), slot.as_ref(), position, fresh).unwrap();
+        assert_eq!(decided, expected, "{name}");
     }
 }
 

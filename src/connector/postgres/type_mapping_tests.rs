@@ -65,6 +65,7 @@ fn string(text: &str) -> Value {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn scalars_in_the_default_modes() {
     let json = "string io.debezium.data.Json";
     let decimal_schema = "bytes org.apache.kafka.connect.data.Decimal";

@@ -1,0 +1,174 @@
+//! A source task as the runtime drives it, with its records as JsonConverter writes them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ferroconnect::config::Props;
+use ferroconnect::connector::{OffsetCommitter, SourceTask, SourceTaskContext, postgres};
+use ferroconnect::converter::{Converter, Role};
+use ferroconnect::data::{Record, RecordBatch, Row, SchemaAndValue, SourceOffset};
+use ferroconnect::error::ConnectError;
+use ferroconnect::metrics::Metrics;
+use ferroconnect::plugin::{Constructor, PluginKind, Plugins};
+use serde_json::Value as Json;
+
+use crate::support::{TestDatabase, services};
+
+/// How long a test waits for records.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// A configuration for `database`, whose slot and publication have the database's name.
+pub(super) fn config(database: &TestDatabase, more: &[(&str, &str)]) -> Props {
+    let (host, port) = services().postgres_address();
+    let mut props = Props::new();
+    for (key, value) in [
+        ("topic.prefix", "srv"),
+        ("database.hostname", host.as_str()),
+        ("database.port", &port.to_string()),
+        ("database.user", "postgres"),
+        ("database.password", "postgres"),
+        ("database.dbname", &database.name),
+        ("plugin.name", "pgoutput"),
+        ("slot.name", &database.name),
+        ("publication.name", &database.name),
+    ]
+    .iter()
+    .chain(more)
+    {
+        props.insert((*key).to_owned(), (*value).to_owned());
+    }
+    props
+}
+
+/// A record with key and value as JSON.
+#[derive(Debug, Clone)]
+pub(super) struct Event {
+    pub(super) topic: String,
+    pub(super) key: Json,
+    /// Null for a tombstone.
+    pub(super) value: Json,
+    pub(super) headers: Vec<String>,
+}
+
+impl Event {
+    /// `op id`, or `tombstone id`.
+    pub(super) fn short(&self) -> String {
+        let op = self.value["op"].as_str().unwrap_or("tombstone");
+        format!("{op} {}", self.key["id"])
+    }
+}
+
+/// A running task.
+pub(super) struct Source {
+    task: Box<dyn SourceTask>,
+    committer: Arc<dyn OffsetCommitter>,
+    converter: Box<dyn Converter>,
+    /// The newest offset that a batch declared.
+    pub(super) sealed: Option<SourceOffset>,
+}
+
+impl Source {
+    /// A task that starts behind `stored`; `schemas`: events have `schema` and `payload`.
+    pub(super) fn start(props: &Props, stored: Option<SourceOffset>, schemas: bool) -> Self {
+        let context = SourceTaskContext {
+            connector: "c".to_owned(),
+            task: 0,
+            offsets: stored.into_iter().collect(),
+            hosts: Arc::default(),
+            metrics: Metrics::new().task("c", 0),
+        };
+        let task = postgres::task(props, context).unwrap();
+        let plugins = Plugins::builtin();
+        let plugin = plugins.find(&[PluginKind::Converter], "JsonConverter").unwrap();
+        let Constructor::Converter(construct) = plugin.constructor else { panic!() };
+        let settings = [("schemas.enable".to_owned(), schemas.to_string())].into();
+        let converter = construct(&settings, Role::Value).unwrap();
+        Self { committer: task.committer(), task, converter, sealed: None }
+    }
+
+    /// One poll; its records.
+    pub(super) async fn poll(&mut self) -> Result<Vec<Event>, ConnectError> {
+        let mut batch = RecordBatch::default();
+        let polled = tokio::time::timeout(PATIENCE, self.task.poll(&mut batch));
+        polled.await.expect("a poll that gives something")?;
+        if let Some(seal) = batch.seals.last() {
+            self.sealed = Some(seal.offset.clone());
+        }
+        Ok(batch.rows.iter().map(|row| self.event(&batch, row)).collect())
+    }
+
+    /// Polls until there are `count` records.
+    pub(super) async fn take(&mut self, count: usize) -> Vec<Event> {
+        let mut events = Vec::new();
+        while events.len() < count {
+            events.extend(self.poll().await.unwrap());
+        }
+        assert_eq!(
+            events.len(),
+            count,
+            "{:?}",
+            events.iter().map(Event::short).collect::<Vec<_>>()
+        );
+        events
+    }
+
+    /// Polls until the snapshot is declared complete; its records.
+    pub(super) async fn snapshot(&mut self) -> Vec<Event> {
+        let mut events = Vec::new();
+        let complete = |sealed: &Option<SourceOffset>| {
+            sealed
+                .as_ref()
+                .is_some_and(|sealed| sealed.offset.contains("\"snapshot_completed\":true"))
+        };
+        while !complete(&self.sealed) {
+            events.extend(self.poll().await.unwrap());
+        }
+        events
+    }
+
+    /// Polls until an error.
+    pub(super) async fn failure(&mut self) -> ConnectError {
+        loop {
+            if let Err(error) = self.poll().await {
+                return error;
+            }
+        }
+    }
+
+    /// Declares the newest offset stored, as the runtime does.
+    pub(super) async fn commit(&self) -> SourceOffset {
+        let sealed = self.sealed.clone().expect("a sealed offset");
+        self.committer.commit(&sealed).await.unwrap();
+        sealed
+    }
+
+    pub(super) async fn stop(self) {
+        self.task.stop().await.unwrap();
+    }
+
+    fn event(&mut self, batch: &RecordBatch, row: &Row) -> Event {
+        let record: Record = match *row {
+            Row::Planned { plan, first_cell } => {
+                batch.plans[plan as usize].materialize(&batch.view(plan, first_cell)).unwrap()
+            }
+            Row::Tree { record } => batch.records[record as usize].clone(),
+        };
+        Event {
+            key: self.json(&record.topic, &record.key),
+            value: self.json(&record.topic, &record.value),
+            topic: record.topic.to_string(),
+            headers: record.headers.iter().map(|header| header.key.clone()).collect(),
+        }
+    }
+
+    fn json(&mut self, topic: &str, data: &SchemaAndValue) -> Json {
+        let mut bytes = Vec::new();
+        self.converter.from_connect_data(topic, data, &mut bytes).unwrap();
+        if bytes.is_empty() { Json::Null } else { serde_json::from_slice(&bytes).unwrap() }
+    }
+}
+
+/// What every event says, shortly.
+pub(super) fn short(events: &[Event]) -> Vec<String> {
+    events.iter().map(Event::short).collect()
+}
