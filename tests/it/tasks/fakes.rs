@@ -114,7 +114,6 @@ fn tree(topic: &Arc<str>, partition: i32) -> Record {
     Record {
         topic: topic.clone(),
         partition: Some(partition),
-        offset: None,
         key: SchemaAndValue { schema: Some(schema.clone()), value: Value::string("k") },
         value: SchemaAndValue::NULL,
         offset: None,
