@@ -116,7 +116,6 @@ fn tree(topic: &Arc<str>, partition: i32) -> Record {
         partition: Some(partition),
         key: SchemaAndValue { schema: Some(schema.clone()), value: Value::string("k") },
         value: SchemaAndValue::NULL,
-        offset: None,
         timestamp_ms: Some(1_700_000_000_000),
         headers: vec![ferroconnect::data::Header {
             key: "h".to_owned(),
