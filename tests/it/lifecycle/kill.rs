@@ -43,7 +43,7 @@ async fn ten_kills_lose_nothing_and_repeat_no_offset() {
         worker = kill_and_restart(worker, &pipeline);
     }
     let early = early.stop().await;
-    wait_for_stored_offset(&pipeline, &worker).await;
+    wait_for_the_snapshot(&pipeline, &worker).await;
 
     // Changes that only the stream can bring: every one must show.
     let late = Writers::start(&pipeline, 2_000_000).await;
@@ -155,15 +155,20 @@ fn kill_and_restart(mut worker: WorkerProcess, pipeline: &Pipeline) -> WorkerPro
     WorkerProcess::start(&pipeline.options)
 }
 
-/// The first stored offset says that the snapshot is complete.
-async fn wait_for_stored_offset(pipeline: &Pipeline, worker: &WorkerProcess) {
+/// Offsets of a snapshot that goes on have the member `snapshot`, the one behind its last row says
+/// so, those of the stream have neither.
+async fn wait_for_the_snapshot(pipeline: &Pipeline, worker: &WorkerProcess) {
     let url = format!("{}/connectors/{}-source/offsets", worker.url, pipeline.prefix);
     eventually_async("the snapshot to complete", 60, || {
         let url = url.clone();
         async move {
             let offsets = get(&url).await?;
-            let stored = offsets["offsets"].as_array().is_some_and(|list| !list.is_empty());
-            if stored { Ok(()) } else { Err(offsets.to_string()) }
+            let Some(offset) = offsets["offsets"].get(0).map(|entry| &entry["offset"]) else {
+                return Err(offsets.to_string());
+            };
+            let complete =
+                offset.get("snapshot").is_none() || offset["last_snapshot_record"] == true;
+            if complete { Ok(()) } else { Err(offsets.to_string()) }
         }
     })
     .await;

@@ -6,7 +6,7 @@ use super::{services, unique};
 
 /// A database of its own; its slots and itself go when it is dropped.
 #[derive(Debug)]
-pub struct TestDatabase {
+pub(crate) struct TestDatabase {
     pub name: String,
     /// As superuser.
     pub url: String,
@@ -14,7 +14,7 @@ pub struct TestDatabase {
 
 impl TestDatabase {
     /// Creates the database.
-    pub async fn create() -> Self {
+    pub(crate) async fn create() -> Self {
         let name = unique("it");
         let admin = connect(&format!("{}/postgres", services().postgres)).await;
         admin.batch_execute(&format!("create database {name}")).await.expect("create database");
@@ -22,7 +22,7 @@ impl TestDatabase {
     }
 
     /// A connection as superuser.
-    pub async fn connect(&self) -> Client {
+    pub(crate) async fn connect(&self) -> Client {
         connect(&self.url).await
     }
 }

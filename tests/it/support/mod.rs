@@ -1,21 +1,21 @@
 //! What the integration tests share: the real servers, a worker process, and waiting.
 
 mod database;
-pub mod pipeline;
+pub(crate) mod pipeline;
 mod services;
 mod worker;
 mod worker_process;
 
-pub use database::TestDatabase;
-pub use services::services;
-pub use worker::InProcessWorker;
-pub use worker_process::{WorkerOptions, WorkerProcess};
+pub(crate) use database::TestDatabase;
+pub(crate) use services::services;
+pub(crate) use worker::InProcessWorker;
+pub(crate) use worker_process::{WorkerOptions, WorkerProcess};
 
 use std::fmt::Debug;
 use std::time::{Duration, Instant};
 
 /// A short name that no other test and no other run uses: for databases, topics, slots, buckets.
-pub fn unique(prefix: &str) -> String {
+pub(crate) fn unique(prefix: &str) -> String {
     let id = uuid::Uuid::new_v4().simple().to_string();
     format!("{prefix}_{}", &id[..10])
 }
@@ -23,7 +23,7 @@ pub fn unique(prefix: &str) -> String {
 /// Calls `probe` until it gives a value, for at most `seconds`; panics with `what` and the last
 /// thing seen. The only way in which tests wait.
 #[track_caller]
-pub fn eventually<T, E: Debug>(
+pub(crate) fn eventually<T, E: Debug>(
     what: &str,
     seconds: u64,
     mut probe: impl FnMut() -> Result<T, E>,
@@ -43,7 +43,7 @@ pub fn eventually<T, E: Debug>(
 
 /// As [`eventually`], for probes that await.
 #[track_caller]
-pub fn eventually_async<'a, T, E, F>(
+pub(crate) fn eventually_async<'a, T, E, F>(
     what: &'a str,
     seconds: u64,
     mut probe: impl FnMut() -> F + 'a,

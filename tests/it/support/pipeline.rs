@@ -13,7 +13,7 @@ use super::{TestDatabase, WorkerOptions, WorkerProcess, eventually_async, servic
 
 /// Names of its own for everything, so that tests run side by side.
 #[derive(Debug)]
-pub struct Pipeline {
+pub(crate) struct Pipeline {
     pub source: TestDatabase,
     pub state: TestDatabase,
     pub bucket: String,
@@ -24,7 +24,7 @@ pub struct Pipeline {
 
 /// A Parquet object of the sink.
 #[derive(Debug)]
-pub struct Object {
+pub(crate) struct Object {
     pub topic: String,
     pub partition: i32,
     /// From its name.
@@ -36,7 +36,7 @@ pub struct Object {
 
 impl Pipeline {
     /// Makes the databases and the bucket.
-    pub async fn create() -> Self {
+    pub(crate) async fn create() -> Self {
         let (source, state) = (TestDatabase::create().await, TestDatabase::create().await);
         let prefix = unique("p");
         let (host, port) = services().postgres_address();
@@ -54,7 +54,7 @@ impl Pipeline {
     }
 
     /// The example source file with this test's names.
-    pub fn source_file(&self, tables: &str) -> Value {
+    pub(crate) fn source_file(&self, tables: &str) -> Value {
         let user = url::Url::parse(&services().postgres).expect("a URL");
         let mut file = example("postgres-source.json");
         file["name"] = json!(format!("{}-source", self.prefix));
@@ -70,7 +70,7 @@ impl Pipeline {
     }
 
     /// The example sink file with this test's names.
-    pub fn sink_file(&self, topics: &str) -> Value {
+    pub(crate) fn sink_file(&self, topics: &str) -> Value {
         let mut file = example("s3-sink.json");
         file["name"] = json!(format!("{}-sink", self.prefix));
         file["config"]["topics"] = json!(topics);
@@ -79,7 +79,7 @@ impl Pipeline {
     }
 
     /// Posts a connector file as `curl` would.
-    pub async fn post(&self, worker: &WorkerProcess, file: &Value) {
+    pub(crate) async fn post(&self, worker: &WorkerProcess, file: &Value) {
         let response = reqwest::Client::new()
             .post(format!("{}/connectors", worker.url))
             .json(file)
@@ -92,7 +92,7 @@ impl Pipeline {
     }
 
     /// Waits until the connector and its tasks are in `state`.
-    pub async fn wait_for_state(&self, worker: &WorkerProcess, connector: &str, state: &str) {
+    pub(crate) async fn wait_for_state(&self, worker: &WorkerProcess, connector: &str, state: &str) {
         let url = format!("{}/connectors/{connector}/status", worker.url);
         eventually_async(&format!("{connector} to be {state}"), 30, || {
             let url = url.clone();
@@ -107,7 +107,7 @@ impl Pipeline {
     }
 
     /// The bucket's Parquet objects, in order of topic, partition and offset.
-    pub fn objects(&self) -> Vec<Object> {
+    pub(crate) fn objects(&self) -> Vec<Object> {
         let mut objects: Vec<_> = files_under(services().s3_dir.join(&self.bucket))
             .into_iter()
             .filter(|path| path.extension().is_some_and(|extension| extension == "parquet"))
@@ -119,7 +119,7 @@ impl Pipeline {
 
     /// Asserts that in every partition the objects' offsets follow each other without gap and
     /// without overlap, each with as many rows as offsets; returns the next offset per partition.
-    pub fn assert_each_offset_once(&self, objects: &[Object]) -> BTreeMap<(String, i32), i64> {
+    pub(crate) fn assert_each_offset_once(&self, objects: &[Object]) -> BTreeMap<(String, i32), i64> {
         let mut next: BTreeMap<(String, i32), i64> = BTreeMap::new();
         for object in objects {
             let expected = next.entry((object.topic.clone(), object.partition)).or_insert(0);
@@ -133,7 +133,7 @@ impl Pipeline {
 }
 
 /// GET as JSON; the error is what was seen instead.
-pub async fn get(url: &str) -> Result<Value, String> {
+pub(crate) async fn get(url: &str) -> Result<Value, String> {
     let response = reqwest::get(url).await.map_err(|error| error.to_string())?;
     let text = response.text().await.map_err(|error| error.to_string())?;
     serde_json::from_str(&text).map_err(|_| text)

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 /// Where the servers are.
 #[derive(Debug)]
-pub struct Services {
+pub(crate) struct Services {
     /// A superuser's URL without database: `postgres://postgres@127.0.0.1:PORT`.
     pub postgres: String,
     /// `host:port`.
@@ -21,7 +21,7 @@ pub struct Services {
 ///
 /// # Panics
 /// When they are not running: a missing service fails the test.
-pub fn services() -> &'static Services {
+pub(crate) fn services() -> &'static Services {
     static SERVICES: LazyLock<Services> = LazyLock::new(|| Services {
         postgres: without_database(&variable("FERROCONNECT_TEST_POSTGRES")),
         kafka: variable("FERROCONNECT_TEST_KAFKA"),
@@ -35,13 +35,13 @@ pub fn services() -> &'static Services {
 
 impl Services {
     /// The host and port of PostgreSQL.
-    pub fn postgres_address(&self) -> (String, u16) {
+    pub(crate) fn postgres_address(&self) -> (String, u16) {
         let url = url::Url::parse(&self.postgres).expect("a URL");
         (url.host_str().expect("a host").to_owned(), url.port().unwrap_or(5432))
     }
 
     /// Makes a bucket of its own for a test.
-    pub fn bucket(&self) -> String {
+    pub(crate) fn bucket(&self) -> String {
         let name = super::unique("bucket").replace('_', "-");
         std::fs::create_dir_all(self.s3_dir.join(&name)).expect("the S3 folder is writable");
         name

@@ -17,7 +17,7 @@ use super::{TestDatabase, services, unique};
 
 /// A worker with a state database of its own.
 #[derive(Debug)]
-pub struct InProcessWorker {
+pub(crate) struct InProcessWorker {
     /// `http://127.0.0.1:PORT`
     pub url: String,
     running: WorkerGuard,
@@ -28,7 +28,7 @@ pub struct InProcessWorker {
 
 impl InProcessWorker {
     /// Starts a worker with these plugins and settings.
-    pub async fn start(plugins: Plugins, settings: &[(&str, &str)]) -> Self {
+    pub(crate) async fn start(plugins: Plugins, settings: &[(&str, &str)]) -> Self {
         let database = TestDatabase::create().await;
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("a bound listener has an address");
@@ -52,7 +52,7 @@ impl InProcessWorker {
     }
 
     /// Stops the API and the worker.
-    pub async fn stop(self) {
+    pub(crate) async fn stop(self) {
         self.shutdown.cancel();
         self.server.await.expect("the server ends").expect("without an error");
         self.running.shutdown().await;

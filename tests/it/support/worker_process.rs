@@ -9,7 +9,7 @@ use super::{eventually, services, unique};
 
 /// What differs from test to test.
 #[derive(Debug, Clone)]
-pub struct WorkerOptions {
+pub(crate) struct WorkerOptions {
     /// Where the worker keeps its state.
     pub state_url: String,
     /// Worker group.
@@ -24,7 +24,7 @@ pub struct WorkerOptions {
 
 /// A running worker. Killed when dropped; its log stays in the temporary folder.
 #[derive(Debug)]
-pub struct WorkerProcess {
+pub(crate) struct WorkerProcess {
     child: Child,
     pub url: String,
     pub log: PathBuf,
@@ -32,7 +32,7 @@ pub struct WorkerProcess {
 
 impl WorkerProcess {
     /// Starts the binary and waits until its REST API answers.
-    pub fn start(options: &WorkerOptions) -> Self {
+    pub(crate) fn start(options: &WorkerOptions) -> Self {
         let port = free_port();
         let url = format!("http://127.0.0.1:{port}");
         let log = std::env::temp_dir().join(format!("{}.log", unique("worker")));
@@ -75,13 +75,13 @@ impl WorkerProcess {
     }
 
     /// SIGKILL, as the kernel or an orchestrator would.
-    pub fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         self.child.kill().expect("the worker can be killed");
         self.child.wait().expect("the worker ends");
     }
 
     /// SIGTERM, and waits for the end; true when the worker ended with status 0 by itself.
-    pub fn terminate(&mut self) -> bool {
+    pub(crate) fn terminate(&mut self) -> bool {
         let pid = self.child.id().to_string();
         Command::new("kill").args(["-TERM", &pid]).status().expect("kill runs");
         let status = eventually("the worker to end", 30, || {
@@ -91,12 +91,12 @@ impl WorkerProcess {
     }
 
     /// Whether the process has ended, for instance at a crash point.
-    pub fn has_ended(&mut self) -> bool {
+    pub(crate) fn has_ended(&mut self) -> bool {
         self.child.try_wait().expect("a child of this process").is_some()
     }
 
     /// The process id.
-    pub fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
 }
