@@ -141,6 +141,10 @@ fn defaults(kind: ClientKind) -> BTreeMap<String, String> {
             ("enable.auto.offset.store", "false"),
             ("isolation.level", "read_committed"),
             ("partition.assignment.strategy", "cooperative-sticky"),
+            // A task that died comes back under its own name at once (see `Consumer::new`); this is
+            // how long the partitions of one that does not come back wait.
+            ("session.timeout.ms", "10000"),
+            ("heartbeat.interval.ms", "1000"),
             ("queued.max.messages.kbytes", CONSUMER_QUEUE_KBYTES),
             // The default of a second would stall a full queue for that long.
             ("fetch.queue.backoff.ms", "20"),

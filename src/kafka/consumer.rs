@@ -118,12 +118,18 @@ impl fmt::Debug for Consumer {
 impl Consumer {
     /// Joins the group in the background.
     ///
+    /// The member is a static one (KIP-345) under its client id: a task that was killed takes its
+    /// partitions over from its dead self without a rebalance, and a zombie is fenced.
+    ///
     /// # Errors
     /// When a property or a topic pattern cannot be used.
     pub fn new(options: &ConsumerOptions<'_>) -> Result<Self, ConnectError> {
         let (mut config, translation) = options.props.build(ClientKind::Consumer)?;
         let group = translation.settings.get("group.id").map_or(options.group, String::as_str);
         config.set("group.id", group);
+        if !translation.settings.contains_key("group.instance.id") {
+            config.set("group.instance.id", options.props.client_id);
+        }
         let shared = Arc::new(Shared::default());
         let inner: Native = BaseConsumer::from_config_and_context(&config, Context(shared.clone()))
             .map_err(|error| context::call_failure("cannot make a Kafka consumer", error))?;
