@@ -48,7 +48,13 @@ impl Clients {
     }
 
     pub(crate) fn consumer(&self, group: &str, topics: &[String]) -> Consumer {
-        Consumer::new(&ConsumerOptions { props: self.props(), group, topics }).unwrap()
+        self.member("test", group, topics)
+    }
+
+    /// A consumer under a name of its own: a second one of the same name would take its place.
+    pub(crate) fn member(&self, client_id: &str, group: &str, topics: &[String]) -> Consumer {
+        let props = ClientProps { client_id, ..self.props() };
+        Consumer::new(&ConsumerOptions { props, group, topics }).unwrap()
     }
 
     /// Produces `values` to partition 0 and waits for every acknowledgement.
@@ -233,7 +239,7 @@ async fn a_second_member_takes_over_what_the_first_gives_up() {
     let mut first = clients.consumer(&group, &topics);
     assert_eq!(take_assignment(&mut first).await.len(), 2);
 
-    let mut second = clients.consumer(&group, &topics);
+    let mut second = clients.member("second", &group, &topics);
     let ConsumerEvent::Revoked { partitions, lost: false } = next_event(&mut first).await else {
         panic!("expected a revocation")
     };

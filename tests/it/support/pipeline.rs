@@ -92,7 +92,12 @@ impl Pipeline {
     }
 
     /// Waits until the connector and its tasks are in `state`.
-    pub(crate) async fn wait_for_state(&self, worker: &WorkerProcess, connector: &str, state: &str) {
+    pub(crate) async fn wait_for_state(
+        &self,
+        worker: &WorkerProcess,
+        connector: &str,
+        state: &str,
+    ) {
         let url = format!("{}/connectors/{connector}/status", worker.url);
         eventually_async(&format!("{connector} to be {state}"), 30, || {
             let url = url.clone();
@@ -119,7 +124,10 @@ impl Pipeline {
 
     /// Asserts that in every partition the objects' offsets follow each other without gap and
     /// without overlap, each with as many rows as offsets; returns the next offset per partition.
-    pub(crate) fn assert_each_offset_once(&self, objects: &[Object]) -> BTreeMap<(String, i32), i64> {
+    pub(crate) fn assert_each_offset_once(
+        &self,
+        objects: &[Object],
+    ) -> BTreeMap<(String, i32), i64> {
         let mut next: BTreeMap<(String, i32), i64> = BTreeMap::new();
         for object in objects {
             let expected = next.entry((object.topic.clone(), object.partition)).or_insert(0);
