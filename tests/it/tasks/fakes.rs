@@ -114,6 +114,7 @@ fn tree(topic: &Arc<str>, partition: i32) -> Record {
     Record {
         topic: topic.clone(),
         partition: Some(partition),
+        offset: None,
         key: SchemaAndValue { schema: Some(schema.clone()), value: Value::string("k") },
         value: SchemaAndValue::NULL,
         timestamp_ms: Some(1_700_000_000_000),
