@@ -25,6 +25,9 @@ use crate::connector::postgres::tls;
 /// Connecting and logging in, together.
 const LOGIN_TIMEOUT: Duration = Duration::from_secs(15);
 
+/// What a server has for hanging up.
+const GOODBYE_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// The settings that make values print the same on every server.
 const SESSION: [(&str, &str); 7] = [
     ("client_encoding", "UTF8"),
@@ -356,13 +359,22 @@ impl Connection {
         self.rows().await.map(drop)
     }
 
-    /// Says good-bye; the server frees the slot at once.
+    /// Says good-bye and waits until the server has hung up: by then it has freed the slot.
     pub(super) async fn close(mut self) {
         let mut out = BytesMut::new();
         frontend::terminate(&mut out);
+        let hung_up = async {
+            self.send(&out).await?;
+            loop {
+                self.buffer.clear();
+                self.buffer.reserve(4096);
+                if self.socket.read_buf(&mut self.buffer).await.map_err(WireError::lost)? == 0 {
+                    return Ok::<(), WireError>(());
+                }
+            }
+        };
         // It ends anyway when the socket is dropped.
-        drop(self.send(&out).await);
-        drop(self.socket.shutdown().await);
+        drop(tokio::time::timeout(GOODBYE_TIMEOUT, hung_up).await);
     }
 
     pub(super) async fn send(&mut self, bytes: &[u8]) -> Result<()> {
