@@ -444,3 +444,58 @@ fn keys_that_nobody_reads_are_found() {
         ]
     );
 }
+
+/// The example files as they stand in the repository; their numbers become text.
+fn example(file: &str) -> SubmittedProps {
+    let path = format!("{}/connectors/{file}", env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(&path).expect("the example file");
+    let file: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    let text = |value: &serde_json::Value| match value {
+        serde_json::Value::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    let mut props: SubmittedProps = file["config"]
+        .as_object()
+        .expect("an object")
+        .iter()
+        .map(|(key, value)| (key.clone(), Some(text(value))))
+        .collect();
+    props.insert(NAME.to_owned(), Some(text(&file["name"])));
+    props
+}
+
+#[test]
+fn the_example_files_are_valid() {
+    let plugins = Plugins::builtin();
+    let scope = ValidationScope {
+        plugins: &plugins,
+        context: ConnectorContext::default(),
+        group_id: "connect-cluster",
+        exactly_once: false,
+        override_policy: OverridePolicy::default(),
+    };
+    for (file, unread) in [
+        ("postgres-source.json", &["database.server.name", "include.schema.changes"][..]),
+        ("s3-sink.json", &[]),
+    ] {
+        let submitted = example(file);
+        let (class, plugin) = named_plugin(&scope, &submitted).expect(file);
+        let infos = declared(&scope, plugin, &submitted).expect(file).finish(class);
+        assert_eq!(infos.messages().collect::<Vec<_>>(), Vec::<&str>::new(), "{file}");
+        let unknown = unknown_keys(&scope, plugin, &submitted);
+        let unknown: Vec<_> = unknown.iter().map(|found| found.key.as_str()).collect();
+        assert_eq!(unknown, unread, "{file}");
+    }
+}
+
+#[test]
+fn every_plugins_table_can_be_shown() {
+    let plugins = Plugins::builtin();
+    for plugin in plugins.iter() {
+        for key in plugin_keys(plugin).keys() {
+            // A default that does not parse panics here.
+            let _ = key.outcome(key.name, Submitted::Absent);
+            assert!(!key.documentation.is_empty(), "{} {}", plugin.class, key.name);
+        }
+    }
+}
