@@ -151,7 +151,7 @@ pub(super) async fn get_config(
 #[utoipa::path(
     put, path = "/connectors/{connector}/config", tag = "connectors",
     params(("connector" = String, Path, description = "The name", example = "s3-sink")),
-    request_body(content = BTreeMap<String, String>, description = "The whole configuration", example = json!({"connector.class": "S3SinkConnector", "topics": "t"})),
+    request_body(content = BTreeMap<String, String>, description = "The whole configuration", example = json!({"connector.class": "S3SinkConnector", "topics": "t", "s3.bucket.name": "b", "flush.size": "1000", "storage.class": "io.confluent.connect.s3.storage.S3Storage", "format.class": "io.confluent.connect.s3.format.parquet.ParquetFormat"})),
     responses(
         (status = 200, description = "Replaced", body = ConnectorInfo),
         (status = 201, description = "Created", body = ConnectorInfo, headers(("Location" = String, description = "The connector's address"))),

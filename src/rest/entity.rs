@@ -219,7 +219,7 @@ pub(super) struct CreateConnectorRequestSchema {
     #[schema(example = "s3-sink")]
     name: String,
     /// Numbers and booleans are taken as their text.
-    #[schema(example = json!({"connector.class": "S3SinkConnector", "topics": "t"}))]
+    #[schema(example = json!({"connector.class": "S3SinkConnector", "topics": "t", "s3.bucket.name": "b", "flush.size": "1000", "storage.class": "io.confluent.connect.s3.storage.S3Storage", "format.class": "io.confluent.connect.s3.format.parquet.ParquetFormat"}))]
     config: BTreeMap<String, Option<String>>,
     /// RUNNING, PAUSED or STOPPED in any case; RUNNING when absent.
     #[schema(example = "RUNNING")]

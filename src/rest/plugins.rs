@@ -66,7 +66,7 @@ pub(super) async fn config(
 #[utoipa::path(
     put, path = "/connector-plugins/{plugin}/config/validate", tag = "plugins",
     params(("plugin" = String, Path, description = "The class or an alias", example = "S3SinkConnector")),
-    request_body(content = BTreeMap<String, Option<String>>, description = "The configuration", example = json!({"connector.class": "S3SinkConnector", "name": "s3-sink", "topics": "t"})),
+    request_body(content = BTreeMap<String, Option<String>>, description = "The configuration", example = json!({"connector.class": "S3SinkConnector", "name": "s3-sink", "topics": "t", "s3.bucket.name": "b", "flush.size": "1000", "storage.class": "io.confluent.connect.s3.storage.S3Storage", "format.class": "io.confluent.connect.s3.format.parquet.ParquetFormat"})),
     responses(
         (status = 200, description = "Every key with its value and its errors", body = ConfigInfos),
         (status = 400, description = "The configuration is for another plugin", body = ErrorMessage),
