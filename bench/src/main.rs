@@ -60,6 +60,9 @@ enum Command {
         rows: u64,
         #[arg(long, default_value = "none")]
         compression: String,
+        /// Further librdkafka settings, `KEY=VALUE`
+        #[arg(long)]
+        set: Vec<String>,
     },
     /// Floor: consumes a topic to its end and looks at no byte of it
     Consume {
@@ -123,8 +126,8 @@ fn main() -> anyhow::Result<()> {
             replication::read(postgres, &database, &stream, rows, nap_us)?
         }
         Command::Copy { postgres, database, table } => copy::read(postgres, &database, &table)?,
-        Command::Produce { kafka, topic, rows, compression } => {
-            produce::floor(&kafka, &topic, rows, &compression)?
+        Command::Produce { kafka, topic, rows, compression, set } => {
+            produce::floor(&kafka, &topic, rows, &compression, &set)?
         }
         Command::Consume { kafka, topic } => topic::consume_floor(&kafka, &topic)?,
         Command::Parquet { rows, compression } => parquet_floor::write(rows, &compression)?,

@@ -18,7 +18,13 @@ const FLUSH: Duration = Duration::from_secs(120);
 const READY: u64 = 10_000;
 
 /// Sends ready-made narrow change events: what librdkafka itself costs.
-pub(crate) fn floor(kafka: &str, topic: &str, rows: u64, compression: &str) -> Result<Value> {
+pub(crate) fn floor(
+    kafka: &str,
+    topic: &str,
+    rows: u64,
+    compression: &str,
+    settings: &[String],
+) -> Result<Value> {
     let mut ready = Vec::new();
     for id in 1..=READY.min(rows) {
         let (mut key, mut value) = (String::new(), String::new());
@@ -27,7 +33,7 @@ pub(crate) fn floor(kafka: &str, topic: &str, rows: u64, compression: &str) -> R
         ready.push((key, value));
     }
     create(kafka, topic, 1)?;
-    let producer = producer(kafka, compression)?;
+    let producer = producer(kafka, compression, settings)?;
     let before = cpu::own()?;
     let begun = Instant::now();
     let mut bytes = 0_u64;
@@ -48,7 +54,7 @@ pub(crate) fn floor(kafka: &str, topic: &str, rows: u64, compression: &str) -> R
 /// Fills `topic` with rows 1 to `rows`, spread over its partitions in turn.
 pub(crate) fn fill(kafka: &str, topic: &str, rows: u64, partitions: i32) -> Result<Value> {
     create(kafka, topic, partitions)?;
-    let producer = producer(kafka, "none")?;
+    let producer = producer(kafka, "none", &[])?;
     let (mut key, mut value, mut bytes) = (String::new(), String::new(), 0_u64);
     let mut partition = 0;
     for id in 1..=rows {
@@ -65,16 +71,24 @@ pub(crate) fn fill(kafka: &str, topic: &str, rows: u64, partitions: i32) -> Resu
 }
 
 /// The settings that the product's source tasks produce with.
-fn producer(kafka: &str, compression: &str) -> Result<ThreadedProducer<DefaultProducerContext>> {
-    Ok(ClientConfig::new()
+fn producer(
+    kafka: &str,
+    compression: &str,
+    settings: &[String],
+) -> Result<ThreadedProducer<DefaultProducerContext>> {
+    let mut config = ClientConfig::new();
+    config
         .set("bootstrap.servers", kafka)
         .set("enable.idempotence", "true")
         .set("acks", "all")
-        .set("linger.ms", "5")
-        .set("batch.size", "1000000")
+        .set("linger.ms", "10")
         .set("queue.buffering.max.kbytes", "16384")
-        .set("compression.type", compression)
-        .create()?)
+        .set("compression.type", compression);
+    for setting in settings {
+        let (key, value) = setting.split_once('=').context("a setting is KEY=VALUE")?;
+        config.set(key, value);
+    }
+    Ok(config.create()?)
 }
 
 fn send(
