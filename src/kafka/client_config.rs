@@ -12,7 +12,10 @@ use crate::config::{Props, with_prefix};
 use crate::error::ConnectError;
 
 /// Bytes that a producer may hold unacknowledged: bounds the memory of a task whose broker is away.
-const PRODUCER_QUEUE_KBYTES: &str = "16384";
+/// More would not be faster: librdkafka has one request per partition in flight, and while messages
+/// older than `linger.ms` wait for its answer, its thread spins (its idempotent producer asks to be
+/// woken at once, and then may not send).
+const PRODUCER_QUEUE_KBYTES: &str = "4096";
 /// Bytes that a consumer may hold ahead of the task.
 const CONSUMER_QUEUE_KBYTES: &str = "16384";
 

@@ -123,12 +123,31 @@ pub(super) fn interval(text: &[u8]) -> Option<Interval> {
 /// Appends `2024-02-29`; years beyond 9999 have a sign, as in Java.
 pub(super) fn write_date(out: &mut Vec<u8>, days: i64) {
     let (year, month, day) = civil(days);
-    let written = match year {
-        0..=9999 => write!(out, "{year:04}-{month:02}-{day:02}"),
-        10_000.. => write!(out, "+{year}-{month:02}-{day:02}"),
-        _ => write!(out, "-{:04}-{month:02}-{day:02}", -year),
-    };
-    written.expect("writing to a Vec cannot fail");
+    match year {
+        0..=9999 => push_digits(out, year, 4),
+        10_000.. => write!(out, "+{year}").expect("writing to a Vec cannot fail"),
+        _ => write!(out, "-{:04}", -year).expect("writing to a Vec cannot fail"),
+    }
+    for part in [month, day] {
+        out.push(b'-');
+        push_digits(out, part, 2);
+    }
+}
+
+/// Appends a number of at most six digits, with leading zeros. `write!` takes several times as long,
+/// which shows: most rows have a timestamp.
+fn push_digits(out: &mut Vec<u8>, number: i64, width: usize) {
+    let digits = six_digits(number);
+    out.extend(digits.iter().skip(digits.len() - width));
+}
+
+fn six_digits(mut number: i64) -> [u8; 6] {
+    let mut digits = [b'0'; 6];
+    for digit in digits.iter_mut().rev() {
+        *digit += u8::try_from(number % 10).unwrap_or(0);
+        number /= 10;
+    }
+    digits
 }
 
 /// How many digits of a second's fraction are written.
@@ -144,19 +163,25 @@ pub(super) enum Fraction {
 pub(super) fn write_time(out: &mut Vec<u8>, micros: i64, fraction: Fraction) {
     let (seconds, micros) = (micros / MICROS_PER_SECOND, micros % MICROS_PER_SECOND);
     let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
-    write!(out, "{hours:02}:{minutes:02}:{seconds:02}").expect("writing to a Vec cannot fail");
+    push_digits(out, hours, 2);
+    for part in [minutes, seconds] {
+        out.push(b':');
+        push_digits(out, part, 2);
+    }
     write_fraction(out, micros, fraction);
 }
 
 fn write_fraction(out: &mut Vec<u8>, micros: i64, fraction: Fraction) {
-    let digits = format!("{micros:06}");
-    let digits = match fraction {
-        Fraction::Shortest => digits.trim_end_matches('0'),
-        Fraction::Digits(count) => digits.get(..usize::from(count.min(6))).unwrap_or(&digits),
+    let digits = six_digits(micros);
+    let count = match fraction {
+        Fraction::Shortest => {
+            digits.iter().rposition(|digit| *digit != b'0').map_or(0, |at| at + 1)
+        }
+        Fraction::Digits(count) => usize::from(count.min(6)),
     };
-    if !digits.is_empty() {
+    if count > 0 {
         out.push(b'.');
-        out.extend_from_slice(digits.as_bytes());
+        out.extend(digits.iter().take(count));
     }
 }
 

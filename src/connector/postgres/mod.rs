@@ -30,6 +30,7 @@ mod replication;
 mod session;
 mod setup;
 mod snapshot;
+mod socket;
 mod stream;
 mod task;
 mod tls;

@@ -23,12 +23,14 @@ use crate::connector::postgres::wire::{
 /// Together with the chunk that waits in the channel it bounds what is buffered, except for a row
 /// that is larger.
 const CHUNK_BYTES: usize = 256 * 1024;
-/// Below this, and while the stream is busy, reading naps so that frames arrive in larger reads:
-/// each wake-up costs both sides more than the frames in it.
-const SMALL_CHUNK: usize = 32 * 1024;
+/// How much one read may bring.
+const READ_BYTES: usize = 64 * 1024;
+/// After a read of less, while the stream is busy, the socket rests for [`NAP`] so that frames come
+/// in larger reads: each wake-up costs both sides more than the frames in it.
+const SMALL_READ: usize = 32 * 1024;
 const NAP: Duration = Duration::from_millis(1);
-/// Two chunks within this time are a busy stream.
-const BUSY: Duration = Duration::from_millis(4);
+/// Two reads within this time are a busy stream.
+const BUSY: Duration = Duration::from_millis(10);
 /// A server that says nothing for this long, though asked, is gone.
 const SILENCE_MAX: Duration = Duration::from_secs(300);
 
@@ -98,7 +100,8 @@ pub(super) struct Stream {
     received: Lsn,
     answer_due: bool,
     heard_at: Instant,
-    handed_at: Instant,
+    /// When reading goes on, while the socket rests.
+    rests_until: Option<Instant>,
 }
 
 impl Stream {
@@ -117,7 +120,7 @@ impl Stream {
             received: Lsn(0),
             answer_due: false,
             heard_at: now,
-            handed_at: now,
+            rests_until: None,
         }
     }
 
@@ -131,31 +134,36 @@ impl Stream {
             if std::mem::take(&mut self.answer_due) {
                 self.send_status(false).await?;
             }
-            self.connection.buffer.reserve(if self.whole < CHUNK_BYTES { 64 * 1024 } else { 0 });
+            let full = self.whole >= CHUNK_BYTES;
+            if full {
+                self.connection.socket.rest();
+            } else {
+                self.connection.buffer.reserve(READ_BYTES);
+            }
+            let rests_until = self.rests_until;
             tokio::select! {
                 biased;
                 permit = out.reserve(), if self.whole > 0 => {
                     let Ok(permit) = permit else { return Ok(()) };
                     let bytes = self.connection.buffer.split_to(self.whole).freeze();
                     let relations = std::mem::take(&mut self.relations);
-                    let small = bytes.len() < SMALL_CHUNK;
                     permit.send(Event::Stream { bytes, relations });
                     self.whole = 0;
-                    let busy = self.handed_at.elapsed() < BUSY;
-                    self.handed_at = Instant::now();
-                    if small && busy {
-                        tokio::time::sleep(NAP).await;
-                    }
+                }
+                () = tokio::time::sleep_until(rests_until.unwrap_or(self.heard_at)),
+                    if rests_until.is_some() =>
+                {
+                    self.rests_until = None;
                 }
                 read = self.connection.socket.read_buf(&mut self.connection.buffer),
-                    if self.whole < CHUNK_BYTES =>
+                    if !full && rests_until.is_none() =>
                 {
                     let read = read.map_err(lost)?;
                     if read == 0 {
                         return Err(lost(std::io::ErrorKind::UnexpectedEof.into()));
                     }
-                    self.heard_at = Instant::now();
                     self.scan()?;
+                    self.rest_after(read);
                 }
                 changed = self.stored.changed() => {
                     if changed.is_err() {
@@ -179,6 +187,16 @@ impl Stream {
                 }
             }
         }
+    }
+
+    /// Lets the socket rest when the stream is busy with small packets.
+    fn rest_after(&mut self, read: usize) {
+        let now = Instant::now();
+        if read < SMALL_READ && now.duration_since(self.heard_at) < BUSY {
+            self.connection.socket.rest();
+            self.rests_until = Some(now + NAP);
+        }
+        self.heard_at = now;
     }
 
     /// Finds the end of the whole frames in the buffer.

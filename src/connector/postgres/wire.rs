@@ -14,12 +14,13 @@ use postgres_protocol::authentication::md5_hash;
 use postgres_protocol::authentication::sasl::{ChannelBinding, SCRAM_SHA_256, ScramSha256};
 use postgres_protocol::message::backend::{ErrorFields, Message};
 use postgres_protocol::message::frontend;
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpSocket;
 use tokio_rustls::rustls::pki_types::ServerName;
 
 use crate::config::HostMap;
 use crate::connector::postgres::config::{ServerConfig, SslMode};
+use crate::connector::postgres::socket::{Plain, Socket};
 use crate::connector::postgres::tls;
 
 /// Connecting and logging in, together.
@@ -38,9 +39,6 @@ const SESSION: [(&str, &str); 7] = [
     ("bytea_output", "hex"),
     ("lc_monetary", "C"),
 ];
-
-pub(super) trait Socket: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Socket for T {}
 
 /// What a connection is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -166,7 +164,7 @@ impl Connection {
                 Ok(stream) => {
                     stream.set_nodelay(true).map_err(refused)?;
                     let buffer = BytesMut::with_capacity(8 * 1024);
-                    return Ok(Self { socket: Box::new(stream), buffer });
+                    return Ok(Self { socket: Box::new(Plain::Listening(stream)), buffer });
                 }
                 Err(error) => last = error,
             }
