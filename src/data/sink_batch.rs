@@ -1,6 +1,8 @@
 //! What a sink task is given: decoded rows, each with where it came from.
 
-use super::{RecordBatch, TopicPartition};
+use std::sync::Arc;
+
+use super::{RecordBatch, Schema, TopicPartition};
 
 /// Decoded records of a consumer poll; `origins` has one entry per row of `records`.
 ///
@@ -12,6 +14,9 @@ pub struct SinkBatch {
     pub origins: Vec<Origin>,
     /// The partitions that `origins` refer to.
     pub partitions: Vec<TopicPartition>,
+    /// The schema of the first key of each partition in this batch, where it has one: what the rows
+    /// are keyed by, for sinks that say so. The keys of planned rows themselves are not read.
+    pub key_schemas: Vec<Option<Arc<Schema>>>,
 }
 
 /// The Kafka coordinates of a row.
@@ -31,5 +36,6 @@ impl SinkBatch {
         self.records.clear();
         self.origins.clear();
         self.partitions.clear();
+        self.key_schemas.clear();
     }
 }

@@ -1,9 +1,10 @@
 //! From consumed messages to the batch that a sink task takes.
 //!
 //! Without transforms a value goes from the message straight into cells that point into the consumed
-//! bytes. Key and headers are then not read at all: no sink on this path looks at them, so a key that cannot be
-//! converted does not fail the task as it would in the original. With transforms, or where the
-//! converter has no planned form for a message, records are trees.
+//! bytes. Of the keys only the schema of the first one of each partition is read then, and no headers:
+//! no sink on this path looks at more, so a key that cannot be converted does not fail the task as
+//! it would in the original. With transforms, or where the converter has no planned form for a
+//! message, records are trees.
 
 use crate::converter::{Converter, HeaderConverter};
 use crate::data::{Header, Origin, Record, RecordBatch, Row, SinkBatch};
@@ -51,6 +52,7 @@ impl RecordDecoder {
         out.clear();
         out.records.wire = messages.wire.clone();
         out.partitions.clone_from(&messages.partitions);
+        self.read_key_schemas(messages, out);
         let mut rejected = Vec::new();
         for (index, message) in messages.messages.iter().enumerate() {
             match self.decode_one(messages, message, &mut out.records) {
@@ -64,6 +66,20 @@ impl RecordDecoder {
             }
         }
         rejected
+    }
+
+    fn read_key_schemas(&mut self, messages: &MessageBatch, out: &mut SinkBatch) {
+        out.key_schemas.resize(messages.partitions.len(), None);
+        let mut is_read = vec![false; messages.partitions.len()];
+        for message in &messages.messages {
+            let index = message.partition as usize;
+            if !std::mem::replace(&mut is_read[index], true) {
+                let topic = &messages.partitions[index].topic;
+                let bytes = message.key.map(|span| messages.bytes(span));
+                let key = self.key_converter.to_connect_data(topic, bytes);
+                out.key_schemas[index] = key.ok().and_then(|key| key.schema);
+            }
+        }
     }
 
     fn decode_one(

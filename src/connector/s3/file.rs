@@ -22,6 +22,8 @@ use crate::error::{ConnectError, DataError};
 pub(super) struct Arrival<'a> {
     pub(super) batch: &'a SinkBatch,
     pub(super) row: Row,
+    /// An index of the batch's partitions.
+    pub(super) partition: u32,
     pub(super) offset: i64,
     pub(super) timestamp_ms: Option<i64>,
     /// Wall clock.
@@ -74,8 +76,8 @@ impl<'a> Arrival<'a> {
         let names = |schema: &Schema| schema.fields().iter().map(|f| f.name.clone()).collect();
         match self.row {
             Row::Planned { .. } => {
-                let key = self.plan().and_then(|plan| plan.key.as_ref());
-                key.and_then(|key| key.schema.as_deref()).map(names).unwrap_or_default()
+                let key = self.batch.key_schemas.get(self.partition as usize);
+                key.and_then(Option::as_deref).map(names).unwrap_or_default()
             }
             Row::Tree { record } => {
                 let record = self.batch.records.records.get(record as usize);

@@ -68,8 +68,10 @@ impl S3SinkTask {
             let messages: Vec<_> = errors.into_iter().map(|error| error.message).collect();
             ConnectError::config(messages.join("\n"))
         })?;
-        for warning in &config.warnings {
-            tracing::warn!(warning, "the configuration is not taken as written");
+        // Every task would say the same.
+        let connector = &context.connector;
+        for warning in config.warnings.iter().filter(|_| context.task == 0) {
+            tracing::warn!(connector, warning, "the configuration is not taken as written");
         }
         let bucket = Bucket::new(&config.store, &context.hosts)?;
         Ok(Self {
@@ -102,6 +104,7 @@ impl S3SinkTask {
                 let arrival = Arrival {
                     batch,
                     row: *row,
+                    partition: index,
                     offset: origin.offset,
                     timestamp_ms: origin.timestamp_ms,
                     now_ms,

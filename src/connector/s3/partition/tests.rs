@@ -58,7 +58,7 @@ fn batch(rows: &[(i64, &Arc<Schema>, i64)]) -> SinkBatch {
 fn take(writer: &mut PartitionWriter, config: &S3Config, batch: &SinkBatch, now_ms: i64) {
     for (row, origin) in batch.records.rows.iter().zip(&batch.origins) {
         let (offset, timestamp_ms) = (origin.offset, origin.timestamp_ms);
-        let arrival = Arrival { batch, row: *row, offset, timestamp_ms, now_ms };
+        let arrival = Arrival { batch, row: *row, partition: 0, offset, timestamp_ms, now_ms };
         writer.take(&arrival, config).unwrap();
     }
 }
@@ -195,6 +195,7 @@ fn a_refused_row_is_named_and_counts_as_taken() {
     let arrival = Arrival {
         batch: &batch,
         row: batch.records.rows[0],
+        partition: 0,
         offset: 7,
         timestamp_ms: None,
         now_ms: 0,
