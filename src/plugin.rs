@@ -15,9 +15,9 @@ use crate::converter::{
 use crate::error::ConnectError;
 use crate::transform::predicate::{has_header_key, record_is_tombstone, topic_name_matches};
 use crate::transform::{
-    Predicate, Transformation, drop_headers, extract_field, extract_new_record_state, filter,
-    header_from, hoist_field, insert_field, insert_header, mask_field, regex_router, replace_field,
-    set_schema_metadata, value_to_key,
+    Predicate, Transformation, cast, drop_headers, extract_field, extract_new_record_state, filter,
+    flatten, header_from, hoist_field, insert_field, insert_header, mask_field, regex_router,
+    replace_field, set_schema_metadata, timestamp_converter, timestamp_router, value_to_key,
 };
 
 /// Makes the connector that plans; its configuration passed the plugin's [`ConfigDef`].
@@ -206,6 +206,16 @@ fn kafka_transformations() -> Vec<Plugin> {
     };
     vec![
         kafka(
+            "org.apache.kafka.connect.transforms.Cast$Key",
+            cast::config_def,
+            cast::construct_key,
+        ),
+        kafka(
+            "org.apache.kafka.connect.transforms.Cast$Value",
+            cast::config_def,
+            cast::construct_value,
+        ),
+        kafka(
             "org.apache.kafka.connect.transforms.DropHeaders",
             drop_headers::config_def,
             drop_headers::construct,
@@ -221,6 +231,16 @@ fn kafka_transformations() -> Vec<Plugin> {
             extract_field::construct_value,
         ),
         kafka("org.apache.kafka.connect.transforms.Filter", filter::config_def, filter::construct),
+        kafka(
+            "org.apache.kafka.connect.transforms.Flatten$Key",
+            flatten::config_def,
+            flatten::construct_key,
+        ),
+        kafka(
+            "org.apache.kafka.connect.transforms.Flatten$Value",
+            flatten::config_def,
+            flatten::construct_value,
+        ),
         kafka(
             "org.apache.kafka.connect.transforms.HeaderFrom$Key",
             header_from::config_def,
@@ -290,6 +310,21 @@ fn kafka_transformations() -> Vec<Plugin> {
             "org.apache.kafka.connect.transforms.SetSchemaMetadata$Value",
             set_schema_metadata::config_def,
             set_schema_metadata::construct_value,
+        ),
+        kafka(
+            "org.apache.kafka.connect.transforms.TimestampConverter$Key",
+            timestamp_converter::config_def,
+            timestamp_converter::construct_key,
+        ),
+        kafka(
+            "org.apache.kafka.connect.transforms.TimestampConverter$Value",
+            timestamp_converter::config_def,
+            timestamp_converter::construct_value,
+        ),
+        kafka(
+            "org.apache.kafka.connect.transforms.TimestampRouter",
+            timestamp_router::config_def,
+            timestamp_router::construct,
         ),
         kafka(
             "org.apache.kafka.connect.transforms.ValueToKey",

@@ -1,14 +1,17 @@
 //! Single message transforms and predicates; one file each, named as the class in snake case.
 
+pub mod cast;
 pub mod drop_headers;
 pub mod extract_field;
 pub mod extract_new_record_state;
 mod field_path;
 pub mod filter;
+pub mod flatten;
 pub mod header_from;
 pub mod hoist_field;
 pub mod insert_field;
 pub mod insert_header;
+mod java_date_format;
 mod java_regex;
 pub mod mask_field;
 pub mod predicate;
@@ -19,6 +22,8 @@ pub mod set_schema_metadata;
 mod target;
 #[cfg(test)]
 mod testing;
+pub mod timestamp_converter;
+pub mod timestamp_router;
 pub mod value_to_key;
 
 use std::sync::Arc;

@@ -5,22 +5,22 @@ pub const DAY_MS: i64 = 86_400_000;
 
 /// An instant's parts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct DateTime {
-    pub(super) year: i64,
+pub struct DateTime {
+    pub year: i64,
     /// From 1.
-    pub(super) month: i64,
-    pub(super) day: i64,
+    pub month: i64,
+    pub day: i64,
     /// Sunday is 0.
-    pub(super) weekday: i64,
-    pub(super) hour: i64,
-    pub(super) minute: i64,
-    pub(super) second: i64,
-    pub(super) milli: i64,
+    pub weekday: i64,
+    pub hour: i64,
+    pub minute: i64,
+    pub second: i64,
+    pub milli: i64,
 }
 
 impl DateTime {
     /// The parts of `millis` since the epoch.
-    pub(super) fn of(millis: i64) -> Self {
+    pub fn of(millis: i64) -> Self {
         let (days, rest) = (millis.div_euclid(DAY_MS), millis.rem_euclid(DAY_MS));
         let (year, month, day) = civil(days);
         Self {
@@ -51,7 +51,7 @@ fn civil(days: i64) -> (i64, i64, i64) {
 }
 
 /// The day since the epoch. Lenient: months and days beyond their range go on into the next ones.
-pub(super) fn days(year: i64, month: i64, day: i64) -> i64 {
+pub fn days(year: i64, month: i64, day: i64) -> i64 {
     let year = year + (month - 1).div_euclid(12);
     let month = (month - 1).rem_euclid(12) + 1;
     let year = year - i64::from(month <= 2);

@@ -7,8 +7,7 @@ mod parse;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-pub use self::calendar::DAY_MS;
-use self::calendar::DateTime;
+pub use self::calendar::{DAY_MS, DateTime, days};
 pub use self::parse::{decimal, parse};
 use super::number_text::{push_decimal, push_f32, push_f64};
 use super::{Schema, Struct, Value};
