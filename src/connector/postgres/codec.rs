@@ -9,6 +9,7 @@ use bytes::Bytes;
 use num_bigint::BigInt;
 
 use crate::connector::postgres::array;
+use crate::connector::postgres::column_mapper;
 use crate::connector::postgres::config::BinaryMode;
 use crate::connector::postgres::datetime::{self, Bounded, Fraction};
 use crate::connector::postgres::geometry;
@@ -64,6 +65,8 @@ pub(super) enum Codec {
     Vector,
     SparseVector,
     Array(Box<Codec>),
+    /// Two cells: the whole text, for keys, and its first characters, for values.
+    Truncated(usize),
     /// A type whose values the original cannot read inside arrays.
     NullElement,
 }
@@ -113,7 +116,7 @@ impl Codec {
     /// How many cells a value takes.
     pub(super) fn cells(&self) -> usize {
         match self {
-            Self::VariableDecimal => 2,
+            Self::VariableDecimal | Self::Truncated(_) => 2,
             _ => 1,
         }
     }
@@ -138,6 +141,13 @@ impl Codec {
                 batch.cells.push(Cell::Wire { off, len });
                 Some(())
             }
+            Self::Truncated(chars) => {
+                let cut = column_mapper::truncated(std::str::from_utf8(text).ok()?, *chars);
+                let whole = u32::try_from(text.len()).ok()?;
+                batch.cells.push(Cell::Wire { off, len: whole });
+                batch.cells.push(Cell::Wire { off, len: u32::try_from(cut.len()).ok()? });
+                Some(())
+            }
             Self::Integer => {
                 batch.cells.push(Cell::I64(integer(text)?));
                 Some(())
@@ -153,6 +163,13 @@ impl Codec {
         text: &[u8],
         batch: &mut RecordBatch,
     ) -> Option<()> {
+        if let Self::Truncated(chars) = self {
+            let cut = column_mapper::truncated(std::str::from_utf8(text).ok()?, *chars);
+            let whole = batch.push_scratch(text);
+            let cut = batch.push_scratch(cut.as_bytes());
+            batch.cells.extend([whole, cut]);
+            return Some(());
+        }
         self.push_decoded(schema, text, batch, |_| None)
     }
 
@@ -227,7 +244,7 @@ impl Codec {
                 Some(Decoded::F64(number.into()))
             }
             Self::Float64 => float(text),
-            Self::Text => Some(Decoded::Same),
+            Self::Text | Self::Truncated(_) => Some(Decoded::Same),
             Self::Opaque(mode) => Some(opaque(text, *mode, out)),
             Self::Bytea(mode) => bytea(text, *mode, out),
             Self::Bits => bits(text, out),

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::config::{ConfigError, Parsed, Props, Secret};
+use crate::connector::postgres::column_mapper::Mappers;
 use crate::connector::postgres::config_keys;
 use crate::connector::postgres::filter::{Filters, Patterns, Selector, split_list};
 use crate::error::ConnectError;
@@ -21,6 +22,8 @@ pub(super) struct PostgresConfig {
     pub(super) snapshot: SnapshotConfig,
     pub(super) filters: Filters,
     pub(super) message_prefixes: Selector,
+    pub(super) mappers: Mappers,
+    pub(super) skip_unchanged: bool,
     pub(super) types: TypeModes,
     pub(super) names: NameModes,
     pub(super) tombstones: bool,
@@ -208,6 +211,8 @@ impl PostgresConfig {
             snapshot: snapshot(props, &parsed)?,
             filters,
             message_prefixes: prefixes,
+            mappers: Mappers::new(props)?,
+            skip_unchanged: parsed.boolean("skip.messages.without.change"),
             types: types(&parsed)?,
             names: names(props, &parsed),
             tombstones: parsed.boolean("tombstones.on.delete"),

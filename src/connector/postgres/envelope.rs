@@ -208,8 +208,11 @@ impl Schemas {
         let row = SchemaBuilder::structure().name(name("Value")).optional();
         let row = relation.columns().filter(|column| column.in_value).fold(row, fields).build();
         let key = SchemaBuilder::structure().name(name("Key"));
+        let key_field = |builder: SchemaBuilder, column: &Column| {
+            builder.field(column.field.clone(), column.key_schema.clone())
+        };
         let key_columns = relation.key.iter().filter_map(|position| relation.column(*position));
-        let key = (!relation.key.is_empty()).then(|| key_columns.fold(key, fields).build());
+        let key = (!relation.key.is_empty()).then(|| key_columns.fold(key, key_field).build());
         let source = source_schema();
         let int64 = SchemaBuilder::new(Type::Int64).optional().build();
         let envelope = SchemaBuilder::structure()
@@ -229,7 +232,7 @@ impl Schemas {
 
     fn row(&self, relation: &Relation, first: usize, kind: RowKind) -> Node {
         let columns = relation.columns().filter(|column| column.in_value);
-        let fields = columns.map(|column| column_node(column, first, kind)).collect();
+        let fields = columns.map(|column| value_node(column, first, kind)).collect();
         Node::Struct { presence: None, fields }
     }
 
@@ -238,6 +241,19 @@ impl Schemas {
         let fields = columns.map(|column| column_node(column, first, kind)).collect();
         let node = Node::Struct { presence: None, fields };
         Some(PlannedValue { schema: Some(self.key.clone()?), node })
+    }
+}
+
+/// A column in a value, where mappers apply.
+fn value_node(column: &Column, first: usize, kind: RowKind) -> Node {
+    if let Some(mask) = &column.mask {
+        return Node::Const(mask.clone());
+    }
+    match (column_node(column, first, kind), &column.codec) {
+        (Node::Cell { index, unchanged, null }, Codec::Truncated(_)) => {
+            Node::Cell { index: index + 1, unchanged, null }
+        }
+        (node, _) => node,
     }
 }
 

@@ -8,6 +8,7 @@
 mod array;
 mod client;
 mod codec;
+mod column_mapper;
 mod config;
 mod config_keys;
 mod config_rules;
@@ -84,6 +85,8 @@ pub fn task(
     context: SourceTaskContext,
 ) -> Result<Box<dyn SourceTask>, ConnectError> {
     let config = PostgresConfig::new(props)?;
+    column_mapper::refuse_unsupported(props)?;
+    column_mapper::warn_unsupported(props);
     Ok(Box::new(PostgresTask::new(config, context)?))
 }
 

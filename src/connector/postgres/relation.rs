@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::connector::postgres::client::{CatalogTable, Types};
 use crate::connector::postgres::codec::Codec;
+use crate::connector::postgres::column_mapper::{Mapper, is_text};
 use crate::connector::postgres::config::PostgresConfig;
 use crate::connector::postgres::default_value;
 use crate::connector::postgres::envelope::{Plans, ReadPlans};
@@ -56,7 +57,12 @@ pub(super) struct Relation {
 #[derive(Debug, Clone)]
 pub(super) struct Column {
     pub(super) field: String,
+    /// In values.
     pub(super) schema: Arc<Schema>,
+    /// In keys, which mappers leave alone.
+    pub(super) key_schema: Arc<Schema>,
+    /// What stands in every value, whatever the column holds.
+    pub(super) mask: Option<Value>,
     pub(super) codec: Codec,
     pub(super) identity: bool,
     /// The column filter may keep a key column out of the value.
@@ -223,13 +229,17 @@ impl Relation {
                 Some(value) => optional.default_value(value).build(),
                 None => bare,
             };
-            let unchanged = unavailable(&mapping.codec, &schema, &config.types.placeholder);
+            let mapper = config.mappers.of(&shape.schema, &shape.table, &column.name);
+            let mapped = Mapped::new(mapper, type_name, schema, mapping.codec);
+            let unchanged = unavailable(&mapped.codec, &mapped.schema, &config.types.placeholder);
             let cell = cells;
-            cells += mapping.codec.cells();
+            cells += mapped.codec.cells();
             columns.push(Some(Column {
                 field: names::field_name(config.names.fields, &column.name),
-                schema,
-                codec: mapping.codec,
+                schema: mapped.schema,
+                key_schema: mapped.key_schema,
+                mask: mapped.mask,
+                codec: mapped.codec,
                 identity: column.identity,
                 in_value,
                 cell,
@@ -280,6 +290,21 @@ impl Relation {
         Ok(false)
     }
 
+    /// Whether two whole rows are equal in what records show of them.
+    pub(super) fn unchanged(&self, old: Tuple<'_>, new: Tuple<'_>) -> Result<bool, DecodeError> {
+        for ((old, new), column) in old.columns().zip(new.columns()).zip(&self.columns) {
+            let equal = match (old?, new?) {
+                (Datum::Text { text: old, .. }, Datum::Text { text: new, .. }) => old == new,
+                (Datum::Null, Datum::Null) | (_, Datum::Unchanged) => true,
+                _ => false,
+            };
+            if !equal && column.as_ref().is_some_and(|column| column.in_value) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     /// Appends the cells of a row of the stream. Where `old` is the first cell of the old row, it has
     /// what this one leaves unchanged.
     pub(super) fn push_tuple(
@@ -305,7 +330,9 @@ impl Relation {
                         out.cells.extend_from_within(first..first + column.codec.cells());
                     }
                     None if column.unchanged.is_null() => column.codec.push_null(&mut out.cells),
-                    None => out.cells.push(Cell::Unchanged),
+                    None => {
+                        out.cells.extend(std::iter::repeat_n(Cell::Unchanged, column.codec.cells()))
+                    }
                 },
             }
         }
@@ -367,6 +394,37 @@ impl Relation {
         );
         column.codec.push_null(&mut out.cells);
         Ok(())
+    }
+}
+
+/// A column under its mapper.
+struct Mapped {
+    schema: Arc<Schema>,
+    key_schema: Arc<Schema>,
+    mask: Option<Value>,
+    codec: Codec,
+}
+
+impl Mapped {
+    fn new(mapper: Option<Mapper>, type_name: &str, schema: Arc<Schema>, codec: Codec) -> Self {
+        let key_schema = schema.clone();
+        let text = is_text(type_name);
+        let marked = |key: &str, value: String| schema.to_builder().parameter(key, value).build();
+        match mapper {
+            None => Self { schema, key_schema, mask: None, codec },
+            Some(Mapper::Truncate(chars)) => Self {
+                schema: marked("truncateLength", chars.to_string()),
+                key_schema,
+                mask: None,
+                codec: if text { Codec::Truncated(chars) } else { codec },
+            },
+            Some(Mapper::Mask(count)) => Self {
+                schema: marked("masked", "true".to_owned()),
+                key_schema,
+                mask: text.then(|| Value::string("*".repeat(count))),
+                codec,
+            },
+        }
     }
 }
 

@@ -312,7 +312,11 @@ impl StreamDecoder {
             self.unsealed_rows += filling.out.rows.len() - before;
             return Ok(());
         }
-        if self.config.skipped.contains("u") {
+        let whole = kind == OldKind::Full;
+        let same = self.config.skip_unchanged && whole;
+        if self.config.skipped.contains("u")
+            || same && relation.unchanged(old, new).map_err(broken)?
+        {
             return Ok(());
         }
         let plan = match kind {

@@ -318,3 +318,28 @@ fn an_idle_position_waits_for_its_time_unless_the_server_waits() {
     let batch = decode(&mut decoder, closed.keepalive(far + 99, true));
     assert_eq!(resumes(&batch).last(), Some(&(0, far + 99)));
 }
+
+#[test]
+fn mapped_columns_are_cut_or_masked_in_values_only() {
+    let truncating = config(&[("column.truncate.to.2.chars", "inv.a.name")]);
+    let mut decoder = self::decoder(&truncating, 10);
+    decoder.stage(vec![Some(table(&truncating))]);
+    let frames = Frames::default().begin(20, 90, 7).relation().insert(21, "1", "abc").commit(90);
+    let batch = decode(&mut decoder, frames);
+    assert_eq!(shown(&batch), ["c (1) - (1 ab)"]);
+    let masking = config(&[
+        ("column.mask.with.3.chars", "inv.a.name"),
+        ("message.key.columns", "inv.a:name"),
+        ("skip.messages.without.change", "true"),
+    ]);
+    let mut decoder = self::decoder(&masking, 10);
+    decoder.stage(vec![Some(table(&masking))]);
+    let row = [Some("1"), Some("abc")];
+    let frames = Frames::default()
+        .begin(20, 90, 7)
+        .relation()
+        .insert(21, "1", "abc")
+        .update(22, Some((b'O', &row)), &row)
+        .commit(90);
+    assert_eq!(shown(&decode(&mut decoder, frames)), ["c (abc) - (1 ***)"]);
+}

@@ -189,7 +189,9 @@ impl PostgresTask {
         }
         decoder.decode(chunk, out)?;
         let metrics = &self.context.metrics;
-        metrics.milliseconds_behind_source.set((decoder.behind_micros() / 1000).max(0));
+        if !out.rows.is_empty() {
+            metrics.milliseconds_behind_source.set((decoder.behind_micros() / 1000).max(0));
+        }
         let stored = self.stored.borrow().0;
         set_gauge(&metrics.lag_bytes, decoder.server_end.0.saturating_sub(stored));
         self.chunk = None;

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use num_bigint::BigInt;
 
 use crate::connector::postgres::codec::{Codec, Infinities, Unit, structure};
+use crate::connector::postgres::column_mapper::truncated;
 use crate::connector::postgres::config::{BinaryMode, DecimalMode, TimeMode, TypeModes};
 use crate::connector::postgres::geometry;
 use crate::data::{Decimal, Schema, SchemaBuilder, Type, Value, logical};
@@ -349,6 +350,10 @@ pub(super) fn unavailable(codec: &Codec, schema: &Schema, placeholder: &[u8]) ->
                     text(element, items).map_or(Value::Null, |value| Value::Array(vec![value]))
                 }
             }
+        }
+        Codec::Truncated(chars) => {
+            let name = String::from_utf8_lossy(placeholder);
+            Value::string(truncated(&name, *chars))
         }
         codec => text(codec, schema).unwrap_or(Value::Null),
     }
