@@ -63,6 +63,11 @@ impl Commits {
         self.assigned.iter().cloned().collect()
     }
 
+    /// Which of `partitions` are assigned.
+    pub(super) fn are_assigned(&self, partitions: &[TopicPartition]) -> Vec<bool> {
+        partitions.iter().map(|partition| self.assigned.contains(partition)).collect()
+    }
+
     pub(super) fn assigned(&mut self, partitions: &[TopicPartition]) {
         self.assigned.extend(partitions.iter().cloned());
     }

@@ -43,10 +43,12 @@ impl RecordDecoder {
         Self { chain, key_converter, value_converter, header_converter }
     }
 
-    /// Fills `out` with the records of `messages` and returns those that cannot be converted.
+    /// Fills `out` with the records of those partitions of `messages` that are `ours`, by index, and
+    /// returns the messages that cannot be converted.
     pub(super) fn decode(
         &mut self,
         messages: &MessageBatch,
+        ours: &[bool],
         out: &mut SinkBatch,
     ) -> Vec<RejectedMessage> {
         out.clear();
@@ -55,6 +57,9 @@ impl RecordDecoder {
         self.read_key_schemas(messages, out);
         let mut rejected = Vec::new();
         for (index, message) in messages.messages.iter().enumerate() {
+            if !ours[message.partition as usize] {
+                continue;
+            }
             match self.decode_one(messages, message, &mut out.records) {
                 Ok(Keep::Record) => out.origins.push(Origin {
                     partition: message.partition,

@@ -4,7 +4,7 @@
 //! never costs the membership. Offsets go to the consumer group first, where every tool looks, and
 //! then to the state database, and only as far as the task says that all is durable.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -81,8 +81,6 @@ enum Step {
 
 struct Runner {
     id: TaskId,
-    worker: Arc<WorkerConfig>,
-    subscription: Subscription,
     task: Box<dyn SinkTask>,
     consumer: Consumer,
     decoder: RecordDecoder,
@@ -96,6 +94,9 @@ struct Runner {
     config: Props,
     /// Whether consumption is paused.
     paused: bool,
+    /// Events that were passed over on the way to a revocation: a few batches at most, because
+    /// nothing is fetched while the group waits.
+    backlog: VecDeque<ConsumerEvent>,
     /// Why the destination takes nothing, at present.
     trouble: Option<String>,
 }
@@ -151,8 +152,6 @@ impl Runner {
         );
         Ok(Self {
             id,
-            worker,
-            subscription,
             task: parts.task,
             consumer,
             decoder,
@@ -164,6 +163,7 @@ impl Runner {
             control,
             config,
             paused: false,
+            backlog: VecDeque::new(),
             trouble: None,
         })
     }
@@ -181,12 +181,12 @@ impl Runner {
                     tick = Instant::now() + TICK;
                     self.tick().await?
                 }
-                event = self.consumer.next() => self.handle(event).await?,
+                event = next_event(&mut self.backlog, &mut self.consumer) => {
+                    self.handle(event).await?
+                }
             };
-            match step {
-                Step::Next => {}
-                Step::Cancelled => return Ok(()),
-                Step::Revoking => self.start_over().await?,
+            if step == Step::Cancelled {
+                return Ok(());
             }
         }
     }
@@ -206,13 +206,14 @@ impl Runner {
     async fn deliver(&mut self, messages: MessageBatch) -> Result<Step, ConnectError> {
         self.metrics.sink_record_read.inc_by(messages.messages.len() as u64);
         let mut batch = std::mem::take(&mut self.batch);
-        let rejected = self.decoder.decode(&messages, &mut batch);
+        let ours = self.commits.are_assigned(&messages.partitions);
+        let rejected = self.decoder.decode(&messages, &ours, &mut batch);
         for message in rejected {
             self.reject(&messages, message).await?;
         }
         self.commits.used_topics(&batch.partitions);
         fail::fail_point!("sink.before-put");
-        let step = self.put(&batch).await?;
+        let step = self.put(&mut batch).await?;
         fail::fail_point!("sink.after-put");
         self.metrics.sink_record_send.inc_by(batch.origins.len() as u64);
         self.batch = batch;
@@ -225,8 +226,8 @@ impl Runner {
     /// Lets time pass for the task, and commits.
     async fn tick(&mut self) -> Result<Step, ConnectError> {
         set_gauge(&self.metrics.sink_lag_records, self.consumer.lag());
-        let nothing = SinkBatch::default();
-        let step = self.put(&nothing).await?;
+        let mut nothing = SinkBatch::default();
+        let step = self.put(&mut nothing).await?;
         if step == Step::Next && self.commits.is_due() {
             self.commit().await?;
         }
@@ -234,8 +235,9 @@ impl Runner {
         Ok(step)
     }
 
-    /// Gives the task `batch` until it takes it.
-    async fn put(&mut self, batch: &SinkBatch) -> Result<Step, ConnectError> {
+    /// Gives the task `batch` until it takes it. Rows of partitions that the group takes away
+    /// meanwhile leave the batch: they are the next owner's.
+    async fn put(&mut self, batch: &mut SinkBatch) -> Result<Step, ConnectError> {
         let mut backoff = Backoff::new();
         loop {
             let Err(error) = self.task.put(batch).await else {
@@ -245,9 +247,27 @@ impl Runner {
             if error.kind() != ErrorKind::Retriable {
                 return Err(unrecoverable(error));
             }
-            let step = self.wait_after(&error, backoff.next_delay()).await;
-            if step != Step::Next {
-                return Ok(step);
+            match self.wait_after(&error, backoff.next_delay()).await {
+                Step::Next => {}
+                Step::Cancelled => return Ok(Step::Cancelled),
+                Step::Revoking => {
+                    self.take_revocation().await?;
+                    let ours = self.commits.are_assigned(&batch.partitions);
+                    retain(batch, &ours);
+                }
+            }
+        }
+    }
+
+    /// Answers the revocation that the group waits for; batches that come before it wait.
+    async fn take_revocation(&mut self) -> Result<(), ConnectError> {
+        loop {
+            match self.consumer.next().await {
+                ConsumerEvent::Revoked { partitions, lost } => {
+                    return self.give_up(&partitions, lost).await;
+                }
+                ConsumerEvent::Failed(error) => return Err(error),
+                event => self.backlog.push_back(event),
             }
         }
     }
@@ -346,18 +366,6 @@ impl Runner {
         }
     }
 
-    /// The group takes partitions away while the task cannot take a batch: drops the batch, leaves
-    /// and joins again, so that everything starts at the committed offsets.
-    async fn start_over(&mut self) -> Result<(), ConnectError> {
-        self.commit().await?;
-        let partitions = self.commits.partitions();
-        self.close(&partitions).await;
-        let next = self.subscription.join(&self.worker, &self.config)?;
-        std::mem::replace(&mut self.consumer, next).close(LEAVE_DEADLINE).await;
-        self.paused = false;
-        Ok(())
-    }
-
     /// Commits what the task says is durable. An outside that is away is tried again at the next
     /// turn: nothing waits for it.
     async fn commit(&mut self) -> Result<(), ConnectError> {
@@ -437,6 +445,27 @@ impl Runner {
         consumer.close(LEAVE_DEADLINE).await;
         if control.cancel.is_cancelled() { Ok(()) } else { outcome }
     }
+}
+
+/// Cancel-safe.
+async fn next_event(
+    backlog: &mut VecDeque<ConsumerEvent>,
+    consumer: &mut Consumer,
+) -> ConsumerEvent {
+    match backlog.pop_front() {
+        Some(event) => event,
+        None => consumer.next().await,
+    }
+}
+
+/// Removes the rows of partitions that are not `ours`, by the partition's index.
+fn retain(batch: &mut SinkBatch, ours: &[bool]) {
+    let keep: Vec<bool> =
+        batch.origins.iter().map(|origin| ours[origin.partition as usize]).collect();
+    let mut kept = keep.iter();
+    batch.records.rows.retain(|_| *kept.next().expect("a row has an origin"));
+    let mut kept = keep.iter();
+    batch.origins.retain(|_| *kept.next().expect("as many as before"));
 }
 
 /// Where to start each partition: as the task says, else at the group's offset.

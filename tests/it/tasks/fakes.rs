@@ -12,6 +12,7 @@ use ferroconnect::data::{
     SchemaBuilder, SinkBatch, SourceOffset, TopicPartition, Type, Value,
 };
 use ferroconnect::error::{ConnectError, DataError};
+use tokio::sync::Notify;
 
 /// What a source's poll does next.
 #[derive(Debug)]
@@ -23,6 +24,8 @@ pub(super) enum Turn {
     /// Hands out a record as a tree, with this partition and a header.
     Tree(i32),
     Fail(ConnectError),
+    /// Waits until it is told to go on.
+    Wait(Arc<Notify>),
 }
 
 /// Hands out numbered rows `{"n": 0}`, `{"n": 1}`, ... to one topic; the offset of a group is the
@@ -95,6 +98,7 @@ impl SourceTask for FakeSource {
                 out.seal(offset(self.next));
             }
             Some(Turn::Fail(error)) => return Err(error),
+            Some(Turn::Wait(gate)) => gate.notified().await,
             None => std::future::pending().await,
         }
         Ok(())

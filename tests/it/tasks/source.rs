@@ -1,5 +1,8 @@
+use std::sync::Arc;
+
 use ferroconnect::error::{ConnectError, ErrorKind};
 use ferroconnect::kafka::ConsumerEvent;
+use tokio::sync::Notify;
 
 use super::Bench;
 use super::fakes::{FakeSource, Turn, offset};
@@ -119,11 +122,12 @@ async fn progress_waits_for_the_state_database_and_is_stored_when_it_is_back() {
     let bench = Bench::new(&[]).await;
     let topic = unique("source");
     Clients::new().create(&topic, 1).await;
-    let pause = Turn::Fail(ConnectError::retriable("a moment"));
-    let turns = vec![Turn::Group(1), pause, Turn::Group(1), Turn::Group(1)];
+    let gate = Arc::new(Notify::new());
+    let turns = vec![Turn::Group(1), Turn::Wait(gate.clone()), Turn::Group(1), Turn::Group(1)];
     let mut running = bench.start_source(FakeSource::new(&topic, 0, turns)).await;
     stored_is(&bench, 1).await;
     bench.allow_connections(false).await;
+    gate.notify_one();
     let away = |shown: &Option<String>| {
         shown.as_ref().is_some_and(|text| text.contains("the state database is away"))
     };
@@ -140,10 +144,11 @@ async fn a_fenced_task_fails() {
     let bench = Bench::new(&[]).await;
     let topic = unique("source");
     Clients::new().create(&topic, 1).await;
-    let away = Turn::Fail(ConnectError::retriable("not yet"));
-    let turns = vec![away, Turn::Group(1)];
+    let gate = Arc::new(Notify::new());
+    let turns = vec![Turn::Wait(gate.clone()), Turn::Group(1)];
     let running = bench.start_source(FakeSource::new(&topic, 0, turns)).await;
     bench.lease(0).await;
+    gate.notify_one();
     let error = running.ended().await.unwrap_err();
     assert!(error.to_string().contains("fenced"), "{error}");
     assert!(bench.store.source_offsets(&bench.connector).await.unwrap().is_empty());
