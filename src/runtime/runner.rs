@@ -168,7 +168,6 @@ impl Runner {
             Step::Keep => {}
             Step::Stop => {
                 self.stop_tasks(|_| true).await;
-                store.forget_task_statuses(&self.name).await?;
                 self.report(&lease, &wanted, State::Stopped, None);
             }
             Step::Pause if failed => {}

@@ -4,6 +4,7 @@ use sqlx::Row;
 use sqlx::postgres::PgRow;
 use sqlx::types::Json;
 
+use super::bounded::Bounded;
 use super::{Store, StoreError};
 use crate::config::Props;
 
@@ -87,7 +88,10 @@ impl Store {
     /// # Errors
     /// [`StoreError::Away`].
     pub async fn connectors(&self) -> Result<Vec<StoredConnector>, StoreError> {
-        let rows = sqlx::query(select_connectors!("order by name")).fetch_all(&self.pool).await?;
+        let rows = sqlx::query(select_connectors!("order by name"))
+            .fetch_all(&self.pool)
+            .bounded()
+            .await?;
         rows.iter().map(read).collect()
     }
 
@@ -98,6 +102,7 @@ impl Store {
     pub async fn connector_names(&self) -> Result<Vec<String>, StoreError> {
         let names = sqlx::query_scalar("select name from ferroconnect.connector order by name")
             .fetch_all(&self.pool)
+            .bounded()
             .await?;
         Ok(names)
     }
@@ -110,6 +115,7 @@ impl Store {
         let row = sqlx::query(select_connectors!("where name = $1"))
             .bind(name)
             .fetch_optional(&self.pool)
+            .bounded()
             .await?;
         row.as_ref().map(read).transpose()
     }
@@ -137,31 +143,40 @@ impl Store {
         .bind(target_state.name())
         .bind(to_json(config))
         .execute(&self.pool)
+        .bounded()
         .await?;
         Ok(made.rows_affected() == 1)
     }
 
-    /// Makes a connector that shall be started, or gives an existing one a new configuration.
-    /// Returns whether it is new.
+    /// Makes a connector that shall be started, or gives an existing one a new configuration; the
+    /// same configuration again only restarts the connector instance. Returns whether it is new.
     ///
     /// # Errors
     /// [`StoreError::Away`].
     pub async fn put_connector(&self, name: &str, config: &Props) -> Result<bool, StoreError> {
         // xmax is 0 in a row that was inserted, and this transaction in one that was updated.
         let created = sqlx::query_scalar(
-            "with put as (
+            "with same as (
+                 update ferroconnect.connector set restarts = restarts + 1
+                 from ferroconnect.connector_config as current
+                 where name = $1 and current.connector = $1
+                     and current.version = config_version and current.config::text = $2
+                 returning name),
+             put as (
                  insert into ferroconnect.connector (name, target_state, config_version)
-                 values ($1, 'STARTED', nextval('ferroconnect.config_version'))
+                 select $1, 'STARTED', nextval('ferroconnect.config_version')
+                 where not exists (select from same)
                  on conflict (name) do update set config_version = excluded.config_version
                  returning name, config_version, xmax = 0 as created),
              versioned as (
                  insert into ferroconnect.connector_config (connector, version, config)
                  select name, config_version, $2::json from put)
-             select created from put",
+             select coalesce((select created from put), false)",
         )
         .bind(name)
         .bind(to_json(config))
         .fetch_one(&self.pool)
+        .bounded()
         .await?;
         Ok(created)
     }
@@ -190,6 +205,7 @@ impl Store {
         .bind(config_version)
         .bind(to_json(config))
         .execute(&self.pool)
+        .bounded()
         .await?;
         Ok(changed.rows_affected() == 1)
     }
@@ -216,6 +232,7 @@ impl Store {
         .bind(name)
         .bind(target_state.name())
         .fetch_one(&self.pool)
+        .bounded()
         .await?;
         Ok(known)
     }
@@ -230,6 +247,7 @@ impl Store {
         )
         .bind(name)
         .execute(&self.pool)
+        .bounded()
         .await?;
         Ok(known.rows_affected() == 1)
     }
@@ -243,6 +261,7 @@ impl Store {
         let known = sqlx::query("delete from ferroconnect.connector where name = $1")
             .bind(name)
             .execute(&self.pool)
+            .bounded()
             .await?;
         Ok(known.rows_affected() == 1)
     }

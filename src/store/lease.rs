@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use sqlx::{Connection, PgConnection, Row};
 
+use super::bounded::Bounded;
 use super::{Store, StoreError};
 
 /// The task number that stands for the connector itself.
@@ -78,6 +79,7 @@ impl Heartbeat {
         )
         .bind(&self.worker.id)
         .execute(&self.store.pool)
+        .bounded()
         .await?;
         Ok(())
     }
@@ -164,6 +166,7 @@ impl Store {
         .bind(&worker.id)
         .bind(&worker.address)
         .fetch_optional(&self.pool)
+        .bounded()
         .await?;
         Ok(epoch.map(|epoch| Lease {
             connector: connector.to_owned(),
@@ -185,6 +188,7 @@ impl Store {
         .bind(lease.task)
         .bind(lease.epoch)
         .execute(&self.pool)
+        .bounded()
         .await?;
         Ok(())
     }
@@ -201,6 +205,7 @@ impl Store {
         .bind(lease.task)
         .bind(lease.epoch)
         .fetch_optional(&self.pool)
+        .bounded()
         .await?;
         fenced_unless(held.is_some(), lease)
     }

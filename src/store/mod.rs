@@ -3,6 +3,7 @@
 //! The only user of sqlx. SQL is constant text beside the type it loads, bound at run time: a build
 //! needs no database. Constraints decide uniqueness, lease epochs decide who may still write.
 
+mod bounded;
 mod connectors;
 mod error;
 mod lease;
@@ -15,8 +16,9 @@ mod topics;
 use std::str::FromStr;
 use std::time::Duration;
 
+use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
-use sqlx::{Connection, PgConnection};
+use sqlx::{Connection, PgConnection, SqlSafeStr};
 
 pub use connectors::{StoredConnector, TargetState};
 pub use error::StoreError;
@@ -24,6 +26,8 @@ pub use lease::{CONNECTOR_TASK, Heartbeat, Lease, WorkerRow};
 pub use sink_file::{SinkFileRow, SinkRecovery, SinkUpload};
 pub use status::{State, StoredStatus};
 pub use task_configs::StoredTask;
+
+use bounded::Bounded;
 
 use crate::config::Secret;
 use crate::error::ConnectError;
@@ -65,7 +69,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Away`] when it does not.
     pub async fn ping(&self) -> Result<(), StoreError> {
-        sqlx::query("select 1").execute(&self.pool).await?;
+        sqlx::query("select 1").execute(&self.pool).bounded().await?;
         Ok(())
     }
 
@@ -73,6 +77,45 @@ impl Store {
     pub async fn close(&self) {
         self.pool.close().await;
     }
+}
+
+/// Number, name and text of each migration. Named here one by one, because a build does not notice a
+/// new file in a folder.
+const MIGRATIONS: &[(i64, &str, &str)] = &[
+    (1, "state", include_str!("../../migrations/0001_state.sql")),
+    (
+        2,
+        "task status follows task",
+        include_str!("../../migrations/0002_task_status_follows_task.sql"),
+    ),
+];
+
+fn migrations() -> Vec<Migration> {
+    let simple = MigrationType::Simple;
+    MIGRATIONS
+        .iter()
+        .map(|(number, name, text)| {
+            Migration::new(*number, (*name).into(), simple, text.into_sql_str(), false)
+        })
+        .collect()
+}
+
+fn migration_failure(place: &str, error: MigrateError) -> ConnectError {
+    let what = format!("the state database at {place} cannot be brought to this version's schema");
+    let remedied = match &error {
+        MigrateError::Execute(cause) | MigrateError::ExecuteMigration(cause, _)
+            if cause.as_database_error().is_none() =>
+        {
+            ConnectError::retriable(what)
+        }
+        MigrateError::VersionMissing(_) | MigrateError::VersionMismatch(_) => {
+            ConnectError::config(format!("{what}: a newer worker was there; use its version"))
+        }
+        _ => ConnectError::config(format!(
+            "{what}: its role must be allowed to create the schema \"ferroconnect\""
+        )),
+    };
+    remedied.because(error)
 }
 
 /// Runs the migrations on a connection of its own: the advisory lock ends with it in any case.
@@ -84,18 +127,34 @@ async fn migrate(options: &PgConnectOptions) -> Result<(), ConnectError> {
         ))
         .because(error)
     })?;
-    let mut migrator = sqlx::migrate!();
+    let mut migrator = Migrator::with_migrations(migrations());
     migrator.create_schema("ferroconnect");
     migrator.dangerous_set_table_name("ferroconnect.migration");
-    migrator.run_direct(None, &mut connection, false).await.map_err(|error| {
-        ConnectError::config(format!(
-            "the state database at {place} cannot be brought to this version's schema; its role \
-             must be allowed to create the schema \"ferroconnect\", and a newer worker must not \
-             have been there"
-        ))
-        .because(error)
-    })?;
+    migrator
+        .run_direct(None, &mut connection, false)
+        .await
+        .map_err(|error| migration_failure(&place, error))?;
     // The migrations are in; a connection that does not close cleanly changes nothing.
     let _ = connection.close().await;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_migration_file_is_listed() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/migrations");
+        let mut files: Vec<String> = std::fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        files.sort();
+        let listed: Vec<String> = MIGRATIONS
+            .iter()
+            .map(|(number, name, _)| format!("{number:04}_{}.sql", name.replace(' ', "_")))
+            .collect();
+        assert_eq!(files, listed);
+    }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use sqlx::Row;
 
+use super::bounded::Bounded;
 use super::lease::fenced_unless;
 use super::{Lease, Store, StoreError};
 use crate::data::{SourceOffset, TopicPartition};
@@ -20,6 +21,7 @@ impl Store {
         )
         .bind(connector)
         .fetch_all(&self.pool)
+        .bounded()
         .await?;
         rows.iter()
             .map(|row| {
@@ -68,6 +70,7 @@ impl Store {
         .bind(partitions)
         .bind(positions)
         .fetch_one(&self.pool)
+        .bounded()
         .await?;
         fenced_unless(held, lease)
     }
@@ -86,6 +89,7 @@ impl Store {
         )
         .bind(connector)
         .fetch_all(&self.pool)
+        .bounded()
         .await?;
         rows.iter()
             .map(|row| {
@@ -135,6 +139,7 @@ impl Store {
         .bind(partitions)
         .bind(positions)
         .fetch_one(&self.pool)
+        .bounded()
         .await?;
         fenced_unless(held, lease)
     }

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use sqlx::Row;
 use sqlx::postgres::PgRow;
 
+use super::bounded::Bounded;
 use super::lease::fenced_unless;
 use super::{Lease, Store, StoreError};
 use crate::data::TopicPartition;
@@ -55,7 +56,7 @@ impl Store {
         lease: &Lease,
         files: &[SinkFileRow],
     ) -> Result<(), StoreError> {
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = self.pool.begin().bounded().await?;
         for file in files {
             let held: bool = sqlx::query_scalar(
                 "with held as (
@@ -88,10 +89,11 @@ impl Store {
             .bind(&file.upload_id)
             .bind(&file.etags)
             .fetch_one(&mut *transaction)
+            .bounded()
             .await?;
             fenced_unless(held, lease)?;
         }
-        transaction.commit().await?;
+        transaction.commit().bounded().await?;
         Ok(())
     }
 
@@ -140,6 +142,7 @@ impl Store {
         .bind(next)
         .bind(keys)
         .fetch_one(&self.pool)
+        .bounded()
         .await?;
         fenced_unless(held, lease)
     }
@@ -154,7 +157,7 @@ impl Store {
         lease: &Lease,
         partition: &TopicPartition,
     ) -> Result<SinkRecovery, StoreError> {
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = self.pool.begin().bounded().await?;
         // Waits for a statement of the former owner that holds the row, so that what that one wrote
         // is seen below.
         let claimed = sqlx::query(
@@ -175,6 +178,7 @@ impl Store {
         .bind(&*partition.topic)
         .bind(partition.partition)
         .fetch_optional(&mut *transaction)
+        .bounded()
         .await?;
         fenced_unless(claimed.is_some(), lease)?;
         let next = match claimed {
@@ -190,8 +194,9 @@ impl Store {
         .bind(&*partition.topic)
         .bind(partition.partition)
         .fetch_all(&mut *transaction)
+        .bounded()
         .await?;
-        transaction.commit().await?;
+        transaction.commit().bounded().await?;
         let completing =
             rows.iter().map(|row| file_row(partition, row)).collect::<Result<_, _>>()?;
         Ok(SinkRecovery { completing, next })
@@ -226,6 +231,7 @@ impl Store {
         .bind(&upload.key)
         .bind(&upload.upload_id)
         .fetch_one(&self.pool)
+        .bounded()
         .await?;
         fenced_unless(held, lease)
     }
@@ -255,6 +261,7 @@ impl Store {
         .bind(&*partition.topic)
         .bind(partition.partition)
         .fetch_all(&self.pool)
+        .bounded()
         .await?;
         rows.iter()
             .map(|row| {
@@ -276,6 +283,7 @@ impl Store {
         .bind(&upload.key)
         .bind(&upload.upload_id)
         .execute(&self.pool)
+        .bounded()
         .await?;
         Ok(())
     }

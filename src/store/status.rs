@@ -3,6 +3,7 @@
 use sqlx::Row;
 use sqlx::postgres::PgRow;
 
+use super::bounded::Bounded;
 use super::{CONNECTOR_TASK, Lease, Store, StoreError};
 
 /// The state of a connector or task.
@@ -84,12 +85,13 @@ impl Store {
         )
         .bind(connector)
         .fetch_all(&self.pool)
+        .bounded()
         .await?;
         rows.iter().map(read).collect()
     }
 
     /// Stores the status of what `lease` is for, unless a later lease's stands there or the
-    /// connector is gone.
+    /// connector or task is gone.
     ///
     /// # Errors
     /// [`StoreError::Away`].
@@ -130,28 +132,12 @@ impl Store {
             .bind(&status.version)
             .bind(lease.epoch)
             .execute(&self.pool)
+            .bounded()
             .await;
-        match put.map_err(StoreError::from) {
-            // The connector was deleted between the reading and the writing half of the statement.
+        match put {
+            // The connector or task was removed while the statement ran.
             Ok(_) | Err(StoreError::Conflict { .. }) => Ok(()),
             Err(error) => Err(error),
         }
-    }
-
-    /// Removes the statuses of tasks that `connector` no longer has.
-    ///
-    /// # Errors
-    /// [`StoreError::Away`].
-    pub async fn forget_task_statuses(&self, connector: &str) -> Result<(), StoreError> {
-        sqlx::query(
-            "delete from ferroconnect.task_status as status
-             where connector = $1 and not exists (
-                 select from ferroconnect.task_config as config
-                 where config.connector = status.connector and config.task = status.task)",
-        )
-        .bind(connector)
-        .execute(&self.pool)
-        .await?;
-        Ok(())
     }
 }

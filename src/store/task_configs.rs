@@ -3,6 +3,7 @@
 use sqlx::Row;
 use sqlx::types::Json;
 
+use super::bounded::Bounded;
 use super::connectors::to_json;
 use super::lease::fenced_unless;
 use super::{Lease, Store, StoreError};
@@ -31,6 +32,7 @@ impl Store {
         )
         .bind(connector)
         .fetch_all(&self.pool)
+        .bounded()
         .await?;
         rows.iter()
             .map(|row| {
@@ -57,7 +59,7 @@ impl Store {
         config_version: i64,
         configs: &[Props],
     ) -> Result<bool, StoreError> {
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = self.pool.begin().bounded().await?;
         let held: Option<i32> = sqlx::query_scalar(
             "select 1 from ferroconnect.lease
              where connector = $1 and task = $2 and epoch = $3 for share",
@@ -66,6 +68,7 @@ impl Store {
         .bind(lease.task)
         .bind(lease.epoch)
         .fetch_optional(&mut *transaction)
+        .bounded()
         .await?;
         fenced_unless(held.is_some(), lease)?;
         // Locks the connector against a change of its configuration or target state.
@@ -76,6 +79,7 @@ impl Store {
         .bind(&lease.connector)
         .bind(config_version)
         .fetch_optional(&mut *transaction)
+        .bounded()
         .await?;
         if current.is_none() {
             return Ok(false);
@@ -87,9 +91,6 @@ impl Store {
                  from unnest($2::text[]) with ordinality as listed (config, ordinal)),
              gone as (
                  delete from ferroconnect.task_config
-                 where connector = $1 and task not in (select task from new)),
-             statuses as (
-                 delete from ferroconnect.task_status
                  where connector = $1 and task not in (select task from new))
              insert into ferroconnect.task_config (connector, task, config, config_version)
              select $1, task, config, $3 from new
@@ -100,8 +101,9 @@ impl Store {
         .bind(configs)
         .bind(config_version)
         .execute(&mut *transaction)
+        .bounded()
         .await?;
-        transaction.commit().await?;
+        transaction.commit().bounded().await?;
         Ok(true)
     }
 
@@ -121,6 +123,7 @@ impl Store {
         .bind(connector)
         .bind(tasks)
         .fetch_all(&self.pool)
+        .bounded()
         .await?;
         Ok(known)
     }

@@ -1,5 +1,6 @@
 //! Which topics a connector used (KIP-558).
 
+use super::bounded::Bounded;
 use super::lease::fenced_unless;
 use super::{Lease, Store, StoreError};
 
@@ -14,6 +15,7 @@ impl Store {
         )
         .bind(connector)
         .fetch_all(&self.pool)
+        .bounded()
         .await?;
         Ok(topics)
     }
@@ -41,6 +43,7 @@ impl Store {
         .bind(lease.epoch)
         .bind(topics)
         .fetch_one(&self.pool)
+        .bounded()
         .await?;
         fenced_unless(held, lease)
     }
@@ -53,6 +56,7 @@ impl Store {
         sqlx::query("delete from ferroconnect.connector_topic where connector = $1")
             .bind(connector)
             .execute(&self.pool)
+            .bounded()
             .await?;
         Ok(())
     }

@@ -419,6 +419,9 @@ async fn an_update_keeps_the_target_state_and_restarts_tasks() {
     assert_eq!(info.config, config(name, &[("fake.tasks", "2"), ("k", "v")]));
     worker.is(name, RUNNING, &[RUNNING, RUNNING]).await;
     assert_eq!(made(name), 3);
+    herder.put_connector_config(name, info.config).await.unwrap();
+    herder.restart_connector(name).await.unwrap();
+    assert_eq!(made(name), 3, "the same configuration leaves tasks alone");
 
     herder.pause(name).await.unwrap();
     worker.is(name, State::Paused, &[State::Paused; 2]).await;

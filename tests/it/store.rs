@@ -101,6 +101,9 @@ async fn configuration_versions_grow_even_over_deletion() {
     let second = store.connector("c").await.unwrap().unwrap();
     assert!(second.config_version > first.config_version);
     assert_eq!(second.config, props(&[("v", "2")]));
+    assert!(!store.put_connector("c", &props(&[("v", "2")])).await.unwrap());
+    let same = store.connector("c").await.unwrap().unwrap();
+    assert_eq!((same.config_version, same.restarts), (second.config_version, second.restarts + 1));
 
     let third = props(&[("v", "3")]);
     assert!(!store.replace_config("c", first.config_version, &third).await.unwrap());
@@ -169,7 +172,7 @@ async fn a_fenced_worker_cannot_speak_for_its_successor() {
     assert_eq!(store.statuses(None).await.unwrap(), [shown, status(0, State::Paused, None)]);
 
     store.set_target_state("c", TargetState::Stopped).await.unwrap();
-    store.forget_task_statuses("c").await.unwrap();
+    store.put_status(&new_task, &status(0, State::Running, None)).await.unwrap();
     assert_eq!(store.statuses(Some("c")).await.unwrap().len(), 1);
     store.delete_connector("c").await.unwrap();
     store.put_status(&new, &failed).await.unwrap();
