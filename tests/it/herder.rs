@@ -28,7 +28,7 @@ use crate::support::{TestDatabase, eventually_async, unique};
 static MADE: LazyLock<Mutex<HashMap<String, usize>>> = LazyLock::new(Mutex::default);
 
 fn made(connector: &str) -> usize {
-    MADE.lock().unwrap().get(connector).copied().unwrap_or(0)
+    MADE.lock().expect("no test panics with it").get(connector).copied().unwrap_or(0)
 }
 
 struct Fake(Props);
@@ -44,7 +44,8 @@ impl Connector for Fake {
             Some("fail") => Err(ConnectError::config("the fake cannot plan")),
             Some("panic") => panic!("the fake panics while planning"),
             _ => {
-                let tasks = self.0.get("fake.tasks").map_or(1, |tasks| tasks.parse().unwrap());
+                let tasks =
+                    self.0.get("fake.tasks").map_or(1, |tasks| tasks.parse().expect("a number"));
                 Ok(vec![self.0.clone(); tasks])
             }
         }
@@ -98,12 +99,13 @@ fn new_task(
     context: SourceTaskContext,
 ) -> Result<Box<dyn SourceTask>, ConnectError> {
     let made = {
-        let mut made = MADE.lock().unwrap();
+        let mut made = MADE.lock().expect("no test panics with it");
         let count = made.entry(context.connector.clone()).or_default();
         *count += 1;
         *count
     };
-    let refusals = props.get("fake.refusals").map_or(0, |refusals| refusals.parse().unwrap());
+    let refusals =
+        props.get("fake.refusals").map_or(0, |refusals| refusals.parse().expect("a number"));
     if made <= refusals {
         return Err(ConnectError::retriable("the fake cannot be made yet"));
     }
@@ -182,15 +184,19 @@ impl Worker {
         ];
         let env: BTreeMap<String, String> =
             settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-        let config = WorkerConfig::from_sources(None, &env).unwrap();
-        let store = Store::connect(&Secret::new(&database.url), 4).await.unwrap();
+        let config = WorkerConfig::from_sources(None, &env).expect("the worker does it");
+        let store =
+            Store::connect(&Secret::new(&database.url), 4).await.expect("the worker does it");
         let (herder, guard) = Herder::start(config, plugins(), Arc::new(Metrics::new()), store);
         Self { herder, guard }
     }
 
     async fn create(&self, name: &str, more: &[(&str, &str)]) {
         let state = TargetState::Started;
-        self.herder.create_connector(name, config(name, more), state).await.unwrap();
+        self.herder
+            .create_connector(name, config(name, more), state)
+            .await
+            .expect("the worker does it");
     }
 
     /// Waits until the connector and its tasks are in these states.

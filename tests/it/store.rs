@@ -14,7 +14,7 @@ use crate::support::{TestDatabase, eventually_async};
 
 async fn store() -> (TestDatabase, Store) {
     let database = TestDatabase::create().await;
-    let store = Store::connect(&Secret::new(&database.url), 4).await.unwrap();
+    let store = Store::connect(&Secret::new(&database.url), 4).await.expect("the state database");
     (database, store)
 }
 
@@ -32,7 +32,7 @@ fn worker(id: &str, address: &str) -> WorkerRow {
 }
 
 async fn acquire(store: &Store, task: i32, worker: &WorkerRow) -> Lease {
-    store.acquire("c", task, worker).await.unwrap().expect("the lease is free")
+    store.acquire("c", task, worker).await.expect("the state database").expect("the lease is free")
 }
 
 fn fenced<T: std::fmt::Debug>(outcome: Result<T, StoreError>) {
