@@ -226,8 +226,20 @@ impl Bucket {
         ConnectError::retriable(format!(
             "{operation}, bucket \"{name}\"{object} at {place}: {what}"
         ))
-        .because(error)
+        .because(brief(&error))
     }
+}
+
+/// The client's error with its innermost cause. Each of the client's causes repeats the text of the
+/// next one, which nobody could read in a `trace`.
+fn brief(error: &object_store::Error) -> String {
+    let text = error.to_string();
+    let mut innermost: &dyn std::error::Error = error;
+    while let Some(cause) = innermost.source() {
+        innermost = cause;
+    }
+    let root = innermost.to_string();
+    if text.contains(&root) { text } else { format!("{text}: {root}") }
 }
 
 /// Why a request failed, as far as the remedy depends on it.
