@@ -1,4 +1,10 @@
 //! The one integration binary. `make test` starts the real servers that it speaks to.
+#![expect(
+    clippy::unwrap_used,
+    clippy::string_slice,
+    clippy::cast_possible_truncation,
+    reason = "a test that panics says where and why"
+)]
 
 /// What cannot be started here, read: docker-compose.yml and the example files.
 mod compose;
@@ -16,6 +22,8 @@ mod rest;
 mod s3;
 /// Every statement of the store, executed.
 mod store;
+/// docs/reference says what the code says.
+mod reference;
 /// What the tests share.
 mod support;
 /// Source and sink tasks: fake plugins on real servers.

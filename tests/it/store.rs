@@ -299,7 +299,7 @@ async fn a_file_is_completed_only_by_the_owner_of_its_partition() {
     let left = store.recover_files(&two, &at).await.unwrap();
     assert_eq!((left.completing, left.next), (vec![a.clone(), b.clone()], None));
     fenced(store.completing_files(&one, &[file(13, 14, "c", None)]).await);
-    fenced(store.completed_files(&one, &[a.clone()], 10).await);
+    fenced(store.completed_files(&one, std::slice::from_ref(&a), 10).await);
     store.completed_files(&two, &[a.clone(), b.clone()], 13).await.unwrap();
     store.upload_ended(&two, &upload("x", "u2")).await.unwrap();
     assert!(store.orphaned_uploads(&two, &at).await.unwrap().is_empty());

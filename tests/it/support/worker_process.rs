@@ -89,16 +89,6 @@ impl WorkerProcess {
         });
         status.success()
     }
-
-    /// Whether the process has ended, for instance at a crash point.
-    pub(crate) fn has_ended(&mut self) -> bool {
-        self.child.try_wait().expect("a child of this process").is_some()
-    }
-
-    /// The process id.
-    pub(crate) fn pid(&self) -> u32 {
-        self.child.id()
-    }
 }
 
 impl Drop for WorkerProcess {

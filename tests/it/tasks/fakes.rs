@@ -30,7 +30,7 @@ pub(super) enum Turn {
 
 /// Hands out numbered rows `{"n": 0}`, `{"n": 1}`, ... to one topic; the offset of a group is the
 /// number behind its last row. Silent when the turns are used up.
-pub(super) struct FakeSource {
+pub(crate) struct FakeSource {
     plan: Arc<RowPlan>,
     next: i64,
     turns: std::vec::IntoIter<Turn>,
@@ -163,7 +163,7 @@ impl Taken {
 }
 
 /// Takes records and says that all of them are durable.
-pub(super) struct FakeSink {
+pub(crate) struct FakeSink {
     number: usize,
     taken: Arc<Taken>,
     next: BTreeMap<TopicPartition, i64>,

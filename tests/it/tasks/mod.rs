@@ -130,7 +130,7 @@ impl Bench {
     }
 
     /// Starts a source task.
-    pub(super) async fn start_source(&self, source: FakeSource) -> Running {
+    pub(crate) async fn start_source(&self, source: FakeSource) -> Running {
         let parts = SourceTaskParts {
             id: TaskId { connector: self.connector.clone(), task: 0 },
             lease: self.lease(0).await,
@@ -148,7 +148,7 @@ impl Bench {
     }
 
     /// Starts the sink task `task`.
-    pub(super) async fn start_sink(&self, task: usize, sink: FakeSink) -> Running {
+    pub(crate) async fn start_sink(&self, task: usize, sink: FakeSink) -> Running {
         let parts = SinkTaskParts {
             id: TaskId { connector: self.connector.clone(), task },
             lease: self.lease(task).await,
