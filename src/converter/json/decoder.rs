@@ -309,12 +309,14 @@ impl Reader<'_, '_> {
     }
 
     fn string(&mut self) -> Option<Cell> {
-        Some(match self.lexer.string().ok()? {
-            Text::Plain { at, text } => {
-                Cell::Wire { off: u32::try_from(at).ok()?, len: u32::try_from(text.len()).ok()? }
-            }
-            Text::Unescaped(text) => self.batch.push_scratch(text.as_bytes()),
-        })
+        let start = self.batch.scratch.len();
+        let cell =
+            |off: usize, len: usize| Some((u32::try_from(off).ok()?, u32::try_from(len).ok()?));
+        match self.lexer.string_into(&mut self.batch.scratch).ok()? {
+            Some((at, text)) => cell(at, text.len()).map(|(off, len)| Cell::Wire { off, len }),
+            None => cell(start, self.batch.scratch.len() - start)
+                .map(|(off, len)| Cell::Scratch { off, len }),
+        }
     }
 
     fn base64(&mut self, text: &str) -> Option<Cell> {

@@ -176,36 +176,47 @@ impl<'a> Lexer<'a> {
 
     /// Reads a string; its opening quote is next.
     pub(super) fn string(&mut self) -> Result<Text<'a>, Malformed> {
+        let mut unescaped = Vec::new();
+        if let Some((at, text)) = self.string_into(&mut unescaped)? {
+            return Ok(Text::Plain { at, text });
+        }
+        match String::from_utf8(unescaped) {
+            Ok(text) => Ok(Text::Unescaped(text)),
+            Err(_) => self.fail("a string is not valid UTF-8"),
+        }
+    }
+
+    /// Reads a string; its opening quote is next. A string without escapes is returned with its
+    /// place; of any other the text is appended to `out`.
+    pub(super) fn string_into(
+        &mut self,
+        out: &mut Vec<u8>,
+    ) -> Result<Option<(usize, &'a str)>, Malformed> {
         self.expect(b'"', "a string is expected")?;
         let start = self.at;
-        let rest = self.text.get(start..).unwrap_or_default();
+        let plain = self.plain_run()?;
+        if self.take(b"\"") {
+            return Ok(Some((start, plain)));
+        }
+        out.extend_from_slice(plain.as_bytes());
+        while self.take(b"\\") {
+            let character = self.escape()?;
+            out.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
+            out.extend_from_slice(self.plain_run()?.as_bytes());
+        }
+        self.take(b"\"");
+        Ok(None)
+    }
+
+    /// What stands before the next quote or backslash.
+    fn plain_run(&mut self) -> Result<&'a str, Malformed> {
+        let rest = self.text.get(self.at..).unwrap_or_default();
         let Some(length) = memchr2(b'"', b'\\', rest) else {
             return self.fail("a string has no end");
         };
-        let plain = self.utf8(start, length)?;
-        self.at = start + length;
-        if self.take(b"\"") {
-            return Ok(Text::Plain { at: start, text: plain });
-        }
-        self.escaped_string(plain.to_owned()).map(Text::Unescaped)
-    }
-
-    /// Goes on behind `text` at the first backslash.
-    fn escaped_string(&mut self, mut text: String) -> Result<String, Malformed> {
-        loop {
-            if self.take(b"\"") {
-                return Ok(text);
-            }
-            if self.take(b"\\") {
-                text.push(self.escape()?);
-            }
-            let rest = self.text.get(self.at..).unwrap_or_default();
-            let Some(length) = memchr2(b'"', b'\\', rest) else {
-                return self.fail("a string has no end");
-            };
-            text.push_str(self.utf8(self.at, length)?);
-            self.at += length;
-        }
+        let run = self.utf8(self.at, length)?;
+        self.at += length;
+        Ok(run)
     }
 
     fn utf8(&self, start: usize, length: usize) -> Result<&'a str, Malformed> {

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use num_bigint::BigInt;
+use proptest::prelude::*;
 
 use super::*;
 use crate::converter::json::JsonConverter;
@@ -460,4 +461,41 @@ fn schemas_are_made_once() {
     smt.apply(&mut second).unwrap();
     let (first, second) = (first.value.schema.unwrap(), second.value.schema.unwrap());
     assert!(Arc::ptr_eq(&first, &second));
+}
+
+proptest! {
+    #[test]
+    fn any_settings_and_rows_come_out_the_same_on_both_paths(
+        chosen in prop::sample::subsequence(vec![
+            ("drop.tombstones", "false"),
+            ("delete.handling.mode", "rewrite"),
+            ("delete.tombstone.handling.mode", "rewrite-with-tombstone"),
+            ("add.fields", "op,source.ts_ms,snapshot,transaction.id,lsn:LSN"),
+            ("add.fields.prefix", "_"),
+            ("add.headers", "op"),
+            ("route.by.field", "name"),
+            ("replace.null.with.default", "false"),
+            ("drop.fields.header.name", "none"),
+        ], 0..9),
+        row in prop::option::of(("\\PC{0,12}", any::<i64>(), "[a-z\"\\\\]{0,8}")),
+        kind in 0..4,
+        default_column: bool,
+        schemas: bool,
+    ) {
+        let image = if kind == 1 { Image::Before } else { Image::After };
+        let row = row.as_ref().map(|(name, cents, at)| (name.as_str(), *cents, at.as_str()));
+        let mut event = Event::products("u", image, row);
+        if default_column {
+            let cells = Some(vec![Cell::I64(1), Cell::Null]);
+            let (before, after) = if kind == 1 { (cells, None) } else { (None, cells) };
+            event = Event { row: with_default_column(), before, after, ..event };
+        }
+        let event = match kind {
+            2 => Some(Event::truncate()),
+            3 => Event::tombstone(),
+            _ => Some(event),
+        };
+        // Disagreement fails inside; an error is one on both paths.
+        let _outcome = run(&chosen, event, schemas);
+    }
 }
