@@ -14,16 +14,18 @@ mod herder;
 mod kafka;
 /// What happens to running connectors: crashes first.
 mod lifecycle;
+/// The whole pipeline on the real binary, with parts that are wrong until mended.
+mod pipeline;
 /// The PostgreSQL source, through its task.
 mod postgres;
+/// docs/reference says what the code says.
+mod reference;
 /// The REST API, endpoint by endpoint.
 mod rest;
 /// The S3 sink against a real server.
 mod s3;
 /// Every statement of the store, executed.
 mod store;
-/// docs/reference says what the code says.
-mod reference;
 /// What the tests share.
 mod support;
 /// Source and sink tasks: fake plugins on real servers.

@@ -43,10 +43,11 @@ fn the_connectors_keys() {
 fn converters_transforms_and_predicates() {
     let pages = [
         ("Converters", "converters.md", [PluginKind::Converter, PluginKind::HeaderConverter]),
-        ("Transforms and predicates", "transforms.md", [
-            PluginKind::Transformation,
-            PluginKind::Predicate,
-        ]),
+        (
+            "Transforms and predicates",
+            "transforms.md",
+            [PluginKind::Transformation, PluginKind::Predicate],
+        ),
     ];
     for (title, file, kinds) in pages {
         let mut text = format!("# {title}\n\nGenerated from the code.\n");

@@ -24,6 +24,8 @@ use super::config::{Credentials, Encryption, StoreConfig};
 use crate::config::HostMap;
 use crate::error::ConnectError;
 
+/// A task that starts must not wait for a store that hangs: it tries again.
+const CHECK_DEADLINE: Duration = Duration::from_secs(3);
 /// One request. Below the default `max.poll.interval.ms` even with its repetitions.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -38,6 +40,8 @@ pub(super) struct Bucket {
     name: Arc<str>,
     /// Where it is, for error texts.
     place: Arc<str>,
+    /// Whether requests need not wait for the machine's own credentials.
+    has_keys: bool,
 }
 
 impl fmt::Debug for Bucket {
@@ -108,6 +112,7 @@ impl Bucket {
             client: Arc::new(client),
             name: config.bucket.as_str().into(),
             place: place.into(),
+            has_keys: !matches!(config.credentials, Credentials::Machine),
         })
     }
 
@@ -119,10 +124,31 @@ impl Bucket {
     pub(super) async fn check(&self) -> Result<(), ConnectError> {
         // A prefix that nothing has: the listing stays empty.
         let prefix = Path::from("ferroconnect-access-check");
-        match self.client.list(Some(&prefix)).next().await {
-            None | Some(Ok(_)) => Ok(()),
-            Some(Err(error)) if Cause::of(&error) == Cause::AccessDenied => Ok(()),
-            Some(Err(error)) => Err(self.failure("ListObjectsV2", None, error)),
+        let mut listing = self.client.list(Some(&prefix));
+        match tokio::time::timeout(CHECK_DEADLINE, listing.next()).await {
+            Ok(None | Some(Ok(_))) => Ok(()),
+            Ok(Some(Err(error))) if Cause::of(&error) == Cause::AccessDenied => Ok(()),
+            Ok(Some(Err(error))) => Err(self.failure("ListObjectsV2", None, error)),
+            Err(_) => Err(ConnectError::retriable(self.silence())),
+        }
+    }
+
+    /// What to say when the deadline came first.
+    fn silence(&self) -> String {
+        let Self { name, place, .. } = self;
+        let seconds = CHECK_DEADLINE.as_secs();
+        if self.has_keys {
+            format!(
+                "bucket \"{name}\" at {place} did not answer within {seconds} s; check store.url (or \
+                 the worker's AWS_ENDPOINT_URL_S3) and s3.region"
+            )
+        } else {
+            // The request waits for credentials that only a machine at Amazon's has.
+            format!(
+                "bucket \"{name}\" cannot be reached without credentials, and this machine has none \
+                 of its own; set aws.access.key.id and aws.secret.access.key, or AWS_ACCESS_KEY_ID \
+                 and AWS_SECRET_ACCESS_KEY of the worker"
+            )
         }
     }
 

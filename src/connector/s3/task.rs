@@ -40,6 +40,8 @@ pub(super) struct S3SinkTask {
     uploader: Uploader,
     metrics: Arc<TaskMetrics>,
     partitions: BTreeMap<TopicPartition, PartitionWriter>,
+    /// Whether the bucket was there once: afterwards the requests themselves say what is wrong.
+    bucket_seen: bool,
     jobs: JoinSet<Outcome>,
     /// Whose job it is: what a job that panics cannot say itself.
     owners: HashMap<Id, TopicPartition>,
@@ -79,6 +81,7 @@ impl S3SinkTask {
             uploader: Uploader::new(bucket, context.ledger, context.metrics.clone()),
             metrics: context.metrics,
             partitions: BTreeMap::new(),
+            bucket_seen: false,
             jobs: JoinSet::new(),
             owners: HashMap::new(),
             deadline: Instant::now(),
@@ -280,6 +283,10 @@ impl SinkTask for S3SinkTask {
         &mut self,
         partitions: &[TopicPartition],
     ) -> Result<Vec<(TopicPartition, i64)>, ConnectError> {
+        if !self.bucket_seen {
+            self.uploader.bucket.check().await?;
+            self.bucket_seen = true;
+        }
         let mut starts = Vec::new();
         for partition in partitions {
             let recovered = recover(&self.uploader, partition).await?;

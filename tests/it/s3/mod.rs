@@ -166,12 +166,12 @@ async fn an_upload_that_outlived_its_task_is_aborted_by_the_next() {
 }
 
 #[tokio::test]
-async fn a_missing_bucket_heals_without_loss() {
+async fn a_bucket_that_vanishes_heals_without_loss() {
     let sink = Sink::new(&[("flush.size", "2")]);
     let folder = services().s3_dir.join(&sink.bucket);
-    std::fs::remove_dir(&folder).unwrap();
     let mut task = sink.task();
     task.open(&[partition(0)]).await.unwrap();
+    std::fs::remove_dir(&folder).unwrap();
     task.put(&rows(0..4)).await.unwrap();
     let mut failure = None;
     for _ in 0..100 {
@@ -201,13 +201,8 @@ async fn a_missing_bucket_heals_without_loss() {
 }
 
 #[tokio::test]
-async fn validation_names_bucket_and_remedy() {
+async fn a_bucket_that_cannot_be_used_is_named_with_the_remedy_when_a_task_starts() {
     let sink = Sink::new(&[]);
-    let errors = |props: &ferroconnect::config::Props| {
-        let connector = construct(props, sink.connector_context()).unwrap();
-        async move { connector.validate().await }
-    };
-    assert_eq!(errors(&sink.props).await, []);
     let rows = [
         ("s3.bucket.name", "no-such-bucket", "does not exist; create \"no-such-bucket\""),
         ("aws.access.key.id", "AKIAWRONG", "the access key is not known there"),
@@ -219,9 +214,12 @@ async fn validation_names_bucket_and_remedy() {
         if key == "aws.access.key.id" {
             props.insert("aws.secret.access.key".to_owned(), "wrong".to_owned());
         }
-        let found = errors(&props).await;
-        assert!(found.iter().any(|e| e.message.contains(expected)), "{key}={value}: {found:?}");
-        assert_eq!(found[0].key, "s3.bucket.name");
+        let connector = construct(&props, sink.connector_context()).unwrap();
+        assert_eq!(connector.validate().await, [], "the original accepts {key}={value}");
+        let mut task = sink.task_of(&props);
+        let error = task.open(&[partition(0)]).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Retriable, "{key}={value}");
+        assert!(error.to_string().contains(expected), "{key}={value}: {error}");
     }
 }
 

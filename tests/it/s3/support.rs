@@ -168,6 +168,11 @@ impl Sink {
     }
 
     pub(super) fn task(&self) -> Box<dyn SinkTask> {
+        self.task_of(&self.props)
+    }
+
+    /// As [`Sink::task`], with other properties.
+    pub(super) fn task_of(&self, props: &Props) -> Box<dyn SinkTask> {
         let context = SinkTaskContext {
             connector: "sink".to_owned(),
             task: 0,
@@ -176,7 +181,7 @@ impl Sink {
             ledger: self.ledger.clone(),
             metrics: Metrics::new().task("sink", 0),
         };
-        construct_task(&self.props, context).expect("a task")
+        construct_task(props, context).expect("a task")
     }
 
     pub(super) fn connector_context(&self) -> ConnectorContext {

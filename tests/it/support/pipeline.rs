@@ -9,13 +9,13 @@ use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::Row;
 use serde_json::{Value, json};
 
-use super::{TestDatabase, WorkerOptions, WorkerProcess, eventually_async, services, unique};
+use super::{TestDatabase, WorkerOptions, WorkerProcess, services, unique};
 
 /// Names of its own for everything, so that tests run side by side.
 #[derive(Debug)]
 pub(crate) struct Pipeline {
     pub source: TestDatabase,
-    pub state: TestDatabase,
+    _state: TestDatabase,
     pub bucket: String,
     /// The topic prefix; also the name of slot, publication and connectors.
     pub prefix: String,
@@ -50,7 +50,7 @@ impl Pipeline {
             )],
             failpoints: None,
         };
-        Self { source, state, bucket: services().bucket(), prefix, options }
+        Self { source, _state: state, bucket: services().bucket(), prefix, options }
     }
 
     /// The example source file with this test's names.
@@ -78,37 +78,18 @@ impl Pipeline {
         file
     }
 
-    /// Posts a connector file as `curl` would.
+    /// Posts a connector file as `curl` would; it must be accepted.
     pub(crate) async fn post(&self, worker: &WorkerProcess, file: &Value) {
-        let response = reqwest::Client::new()
-            .post(format!("{}/connectors", worker.url))
-            .json(file)
-            .send()
-            .await
-            .expect("the worker answers");
-        let status = response.status();
-        let body = response.text().await.unwrap_or_default();
-        assert_eq!(status.as_u16(), 201, "{body}");
+        let (status, body) = self.try_post(worker, file).await;
+        assert_eq!(status, 201, "{body}");
     }
 
-    /// Waits until the connector and its tasks are in `state`.
-    pub(crate) async fn wait_for_state(
-        &self,
-        worker: &WorkerProcess,
-        connector: &str,
-        state: &str,
-    ) {
-        let url = format!("{}/connectors/{connector}/status", worker.url);
-        eventually_async(&format!("{connector} to be {state}"), 30, || {
-            let url = url.clone();
-            async move {
-                let status = get(&url).await?;
-                let tasks = status["tasks"].as_array().cloned().unwrap_or_default();
-                let all = !tasks.is_empty() && tasks.iter().all(|task| task["state"] == state);
-                if all { Ok(()) } else { Err(status.to_string()) }
-            }
-        })
-        .await;
+    /// Posts a connector file and returns status and body.
+    pub(crate) async fn try_post(&self, worker: &WorkerProcess, file: &Value) -> (u16, String) {
+        let url = format!("{}/connectors", worker.url);
+        let request = reqwest::Client::new().post(url).json(file);
+        let response = request.send().await.expect("the worker answers");
+        (response.status().as_u16(), response.text().await.unwrap_or_default())
     }
 
     /// The bucket's Parquet objects, in order of topic, partition and offset.
