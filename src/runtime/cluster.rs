@@ -3,6 +3,10 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
 use crate::config::Props;
 use crate::data::TopicPartition;
 use crate::error::ConnectError;
@@ -14,26 +18,63 @@ const ANSWER_MAX: Duration = Duration::from_secs(5);
 /// How long it may take for `/health`.
 const HEALTH_ANSWER_MAX: Duration = Duration::from_secs(4);
 
+/// How long `GET /` waits for the first answer; later ones do not wait.
+const FIRST_ANSWER_MAX: Duration = Duration::from_secs(1);
+/// Between two attempts to learn the cluster's id.
+const ASK_AGAIN: Duration = Duration::from_secs(5);
+
 /// The Kafka cluster, asked through one client that is made when it is first needed.
 #[derive(Debug)]
 pub(crate) struct Cluster {
     worker: Arc<WorkerConfig>,
     admin: OnceLock<Admin>,
-    id: OnceLock<String>,
+    id: watch::Sender<ClusterId>,
+}
+
+/// What is known of the cluster's id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum ClusterId {
+    /// It is being asked for the first time.
+    Asking,
+    /// The cluster did not answer yet.
+    Away,
+    Known(String),
 }
 
 impl Cluster {
     pub(crate) fn new(worker: Arc<WorkerConfig>) -> Self {
-        Self { worker, admin: OnceLock::new(), id: OnceLock::new() }
+        Self { worker, admin: OnceLock::new(), id: watch::Sender::new(ClusterId::Asking) }
+    }
+
+    /// Asks for the cluster's id until it is known.
+    pub(crate) async fn learn_id(&self, end: CancellationToken) {
+        loop {
+            let asked = async { self.admin().ok()?.cluster_id(ANSWER_MAX).await };
+            let answer = tokio::select! {
+                answer = asked => answer,
+                () = end.cancelled() => return,
+            };
+            if let Some(id) = answer {
+                self.id.send_replace(ClusterId::Known(id));
+                return;
+            }
+            self.id.send_replace(ClusterId::Away);
+            tokio::select! {
+                () = sleep(ASK_AGAIN) => {}
+                () = end.cancelled() => return,
+            }
+        }
     }
 
     /// The cluster's id; `None` while it does not answer.
     pub(crate) async fn id(&self) -> Option<String> {
-        if let Some(id) = self.id.get() {
-            return Some(id.clone());
+        let mut id = self.id.subscribe();
+        let asked = id.wait_for(|id| *id != ClusterId::Asking);
+        let known = timeout(FIRST_ANSWER_MAX, asked).await;
+        match known.ok()?.ok()?.clone() {
+            ClusterId::Known(id) => Some(id),
+            ClusterId::Asking | ClusterId::Away => None,
         }
-        let id = self.admin().ok()?.cluster_id(ANSWER_MAX).await?;
-        Some(self.id.get_or_init(|| id).clone())
     }
 
     /// Whether a broker answers.

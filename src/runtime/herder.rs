@@ -63,6 +63,10 @@ impl Herder {
         let cluster = Arc::new(Cluster::new(Arc::clone(&config)));
         let assembly = Assembly { store, plugins: Arc::new(plugins), metrics, worker: config };
         let (shared, guard) = worker::start(assembly);
+        shared.tracker.spawn({
+            let (cluster, end) = (Arc::clone(&cluster), shared.shutdown.clone());
+            async move { cluster.learn_id(end).await }
+        });
         (Self { shared, cluster }, guard)
     }
 

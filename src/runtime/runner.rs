@@ -130,7 +130,8 @@ impl Runner {
         match self.reconcile().await {
             Ok(look) => look,
             Err(error) => {
-                tracing::warn!(connector = self.name, %error, "cannot look at the connector");
+                // The heartbeat warns when the database is away, once for all connectors.
+                tracing::debug!(connector = self.name, %error, "cannot look at the connector");
                 if matches!(error, StoreError::Fenced { .. }) {
                     self.give_up().await;
                 } else {

@@ -95,10 +95,11 @@ impl Supervisor {
             match acquired {
                 Ok(Some(lease)) => return Some(lease),
                 Ok(None) => tracing::debug!(task = %self.plan.id, "another worker has the lease"),
-                Err(error) => tracing::warn!(task = %self.plan.id, %error, "no lease"),
+                // The heartbeat warns, once for all tasks.
+                Err(error) => tracing::debug!(task = %self.plan.id, %error, "no lease"),
             }
             tokio::select! {
-                () = sleep(ACQUIRE_INTERVAL) => {}
+                () = sleep(ACQUIRE_INTERVAL.mul_f64(1.0 + random_fraction())) => {}
                 () = self.stop.cancelled() => return None,
             }
         }

@@ -37,8 +37,9 @@ pub(crate) struct Shared {
     pub shutdown: CancellationToken,
     /// Set once every stored connector has been looked at.
     pub started: CancellationToken,
+    /// Every task that ends with the worker.
+    pub tracker: TaskTracker,
     runners: Mutex<HashMap<String, mpsc::Sender<Poke>>>,
-    tracker: TaskTracker,
 }
 
 /// Why a connector cannot be poked.
@@ -137,7 +138,7 @@ pub(crate) fn start(assembly: Assembly) -> (Arc<Shared>, WorkerGuard) {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         time_to_live: TIME_TO_LIVE,
     };
-    tracing::info!(worker = worker.id, address = worker.address, "worker started");
+    tracing::debug!(worker = worker.id, address = worker.address, "worker runs connectors");
     let store = assembly.store.clone();
     let shared = Arc::new(Shared {
         assembly,

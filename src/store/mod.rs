@@ -55,7 +55,9 @@ impl Store {
                 "state.database.url cannot be read; write postgres://USER:PASSWORD@HOST:PORT/DATABASE",
             )
         })?;
-        let options = options.application_name("ferroconnect");
+        // The migrator asks for what exists already, and a notice says so each time.
+        let options =
+            options.application_name("ferroconnect").options([("client_min_messages", "warning")]);
         migrate(&options).await?;
         let pool = PgPoolOptions::new()
             .max_connections(max_connections)
