@@ -19,6 +19,7 @@ use tokio::sync::{Mutex, mpsc};
 
 use super::client_config::{ClientKind, ClientProps};
 use super::context;
+use super::orphans::{self, Membership};
 use super::rebalance::{Context, Native, Shared, partition_list};
 use crate::data::TopicPartition;
 use crate::error::ConnectError;
@@ -105,6 +106,8 @@ pub struct Consumer {
     shared: Arc<Shared>,
     events: mpsc::Receiver<ConsumerEvent>,
     thread: Option<JoinHandle<()>>,
+    /// Looks after the group; see `orphans`.
+    guard: tokio::task::JoinHandle<()>,
     committing: Arc<Mutex<()>>,
     group: String,
 }
@@ -119,7 +122,8 @@ impl Consumer {
     /// Joins the group in the background.
     ///
     /// The member is a static one (KIP-345) under its client id: a task that was killed takes its
-    /// partitions over from its dead self without a rebalance, and a zombie is fenced.
+    /// partitions over from its dead self without a rebalance, and a zombie is fenced. Must be called
+    /// within a runtime.
     ///
     /// # Errors
     /// When a property or a topic pattern cannot be used.
@@ -154,8 +158,19 @@ impl Consumer {
                 ConnectError::retriable("cannot start a thread for a Kafka consumer").because(error)
             })?;
         let group = group.to_owned();
-        let committing = Arc::default();
-        Ok(Self { inner: Some(inner), shared, events, thread: Some(thread), committing, group })
+        let membership =
+            Membership { config, group: group.clone(), topics: options.topics.to_vec() };
+        let guard =
+            tokio::spawn(orphans::guard(membership, shared.clone(), Arc::downgrade(&inner)));
+        Ok(Self {
+            inner: Some(inner),
+            shared,
+            events,
+            thread: Some(thread),
+            guard,
+            committing: Arc::default(),
+            group,
+        })
     }
 
     /// The next event. Cancel-safe.
@@ -278,6 +293,7 @@ impl Consumer {
 
     /// Lets go of the consumer first, so that the thread's reference is the last.
     fn release(&mut self) {
+        self.guard.abort();
         self.inner = None;
         self.events.close();
         self.shared.stop.store(true, Ordering::Release);

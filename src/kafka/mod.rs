@@ -8,6 +8,7 @@ mod admin;
 mod client_config;
 mod consumer;
 mod context;
+mod orphans;
 mod producer;
 mod rebalance;
 

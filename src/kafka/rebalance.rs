@@ -15,6 +15,7 @@ use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::statistics::Statistics;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use rdkafka::types::RDKafkaRespErr;
+use tokio::sync::Notify;
 
 use super::consumer::ConsumerEvent;
 use super::context::{self, Trouble};
@@ -33,6 +34,9 @@ pub(super) struct Shared {
     pub(super) paused: AtomicBool,
     pub(super) lag: AtomicU64,
     pub(super) trouble: Trouble,
+    /// The group has given or taken.
+    pub(super) rebalanced: Notify,
+    pub(super) joined: AtomicBool,
     /// Events that were raised inside a poll and are not handed over yet.
     raised: Mutex<VecDeque<ConsumerEvent>>,
     /// The rebalance that librdkafka waits for; there is never a second one before the answer.
@@ -189,6 +193,8 @@ impl ConsumerContext for Context {
         list: &mut TopicPartitionList,
     ) {
         let assigned = code == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
+        self.0.joined.store(true, Ordering::Release);
+        self.0.rebalanced.notify_one();
         // Nobody has to open or close anything for an empty list, nor while closing.
         if list.count() == 0 || self.0.stopping() {
             let answered = if assigned { assign(consumer, list) } else { unassign(consumer, list) };

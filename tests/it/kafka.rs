@@ -255,6 +255,32 @@ async fn a_second_member_takes_over_what_the_first_gives_up() {
 }
 
 #[tokio::test]
+async fn a_partition_whose_owner_died_between_two_rounds_finds_a_new_one() {
+    let clients = Clients::new();
+    let (topic, group) = (unique("kafka"), unique("connect-group"));
+    clients.create(&topic, 2).await;
+    let topics = [topic.clone()];
+    let mut first = clients.member("first", &group, &topics);
+    assert_eq!(take_assignment(&mut first).await.len(), 2);
+    let mut second = clients.member("second", &group, &topics);
+    let ConsumerEvent::Revoked { partitions, .. } = next_event(&mut first).await else {
+        panic!("expected a revocation")
+    };
+    // Its successor comes before it can say that it gave the partition up, which fences it.
+    let mut successor = clients.member("first", &group, &topics);
+    assert_eq!(take_assignment(&mut successor).await.len(), 1);
+    let found = tokio::time::timeout(Duration::from_secs(30), async {
+        tokio::select! {
+            event = second.next() => event,
+            event = successor.next() => event,
+        }
+    });
+    let event = found.await.expect("the partition is given out");
+    assert!(matches!(&event, ConsumerEvent::Assigned(given) if *given == partitions), "{event:?}");
+    first.close(DEADLINE).await;
+}
+
+#[tokio::test]
 async fn closing_with_an_unanswered_assignment_ends() {
     let clients = Clients::new();
     let (topic, group) = (unique("kafka"), unique("connect-group"));
