@@ -49,7 +49,10 @@ impl KeyChange<'_> {
                 let index = out.plan_index(plan);
                 let cells = u32::try_from(cells)
                     .map_err(|_| ConnectError::fatal("a batch has 2^32 cells"))?;
-                plan.materialize(&out.view(index, cells)).map_err(ConnectError::from)
+                plan.materialize(&out.view(index, cells)).map_err(|error| {
+                    let text = format!("cannot read a key change of {}", relation.name);
+                    ConnectError::fatal(text).because(error)
+                })
             };
         let mut delete = tree(delete_plan, first, out)?;
         let mut create = tree(&plans.create, second, out)?;

@@ -145,7 +145,8 @@ async fn run(input: SessionInput, out: mpsc::Sender<Event>) -> Result<(), Connec
             let mut connection = session.open_replication().await?;
             let mut from = from;
             if slot.is_none() {
-                from = Some(session.create_slot(&mut connection).await?.consistent);
+                let created = session.create_slot(&mut connection, &mut client).await?;
+                from = Some(created.consistent);
             }
             let confirmed = slot.and_then(|slot| slot.confirmed.or(slot.restart));
             let from = from.or(confirmed);
@@ -187,14 +188,43 @@ impl Running<'_> {
     async fn create_slot(
         &self,
         connection: &mut Connection,
+        client: &mut Client,
     ) -> Result<replication::CreatedSlot, ConnectError> {
         let name = &self.config.slot.name;
         let failover =
             self.config.slot.failover && self.facts.version >= 170_000 && !self.facts.in_recovery;
         tracing::info!(slot = name, "creating the replication slot");
-        replication::create_slot(connection, name, false, failover)
+        let creating = replication::create_slot(connection, name, false, failover);
+        self.telling_who_blocks(creating, client)
             .await
             .map_err(|error| explain(error, "Creation of replication slot", self.config))
+    }
+
+    /// A slot's creation waits for every transaction that was open before it: says which.
+    async fn telling_who_blocks<T>(
+        &self,
+        creating: impl Future<Output = T>,
+        client: &mut Client,
+    ) -> T {
+        const PATIENCE: Duration = Duration::from_secs(10);
+        const OPEN: &str = "\
+            select string_agg(pid::text, ', ' order by xact_start) from pg_stat_activity \
+            where backend_xid is not null and datname = current_database()";
+        let mut creating = std::pin::pin!(creating);
+        loop {
+            match tokio::time::timeout(PATIENCE, &mut creating).await {
+                Ok(outcome) => return outcome,
+                Err(_) => {
+                    let pids = client.value(OPEN).await.ok().flatten().unwrap_or_default();
+                    tracing::warn!(
+                        slot = self.config.slot.name,
+                        pids,
+                        "the slot's creation waits for open transactions to end; \
+                         pg_terminate_backend(pid) ends one"
+                    );
+                }
+            }
+        }
     }
 
     /// A slot's consistent point with its exported snapshot. An existing slot stays: a temporary one
@@ -206,19 +236,27 @@ impl Running<'_> {
     ) -> Result<(Connection, replication::CreatedSlot), ConnectError> {
         let mut connection = self.open_replication().await?;
         let Some(active) = existing_active else {
-            let created = self.create_slot(&mut connection).await?;
+            let created = self.create_slot(&mut connection, client).await?;
             return Ok((connection, created));
         };
+        if active {
+            let name = &self.config.slot.name;
+            return Err(ConnectError::retriable(format!(
+                "another client reads replication slot \"{name}\", so that a snapshot would be in vain: \
+                 stop it, or give each connector a distinct slot.name"
+            )));
+        }
         let temporary = format!("ferroconnect_{}", uuid::Uuid::new_v4().simple());
-        match replication::create_slot(&mut connection, &temporary, true, false).await {
+        let creating = replication::create_slot(&mut connection, &temporary, true, false);
+        match self.telling_who_blocks(creating, client).await {
             Ok(created) => Ok((connection, created)),
-            Err(error) if error.code() == Some("53400") && !active => {
+            Err(error) if error.code() == Some("53400") => {
                 // No slot is free beside ours, and what ours holds is read by the snapshot anyway.
                 let name = &self.config.slot.name;
                 tracing::warn!(slot = name, "no second slot is free; recreating the slot");
                 let dropping = |error| explain(error, "dropping the replication slot", self.config);
                 client.drop_slot(name).await.map_err(dropping)?;
-                let created = self.create_slot(&mut connection).await?;
+                let created = self.create_slot(&mut connection, client).await?;
                 Ok((connection, created))
             }
             Err(error) => Err(explain(error, "creating a temporary slot", self.config)),

@@ -16,7 +16,7 @@ use postgres_protocol::message::backend::{ErrorFields, Message};
 use postgres_protocol::message::frontend;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpSocket;
-use tokio_rustls::rustls::pki_types::ServerName;
+use tokio_rustls::rustls::{self, pki_types::ServerName};
 
 use crate::config::HostMap;
 use crate::connector::postgres::config::{ServerConfig, SslMode};
@@ -192,7 +192,14 @@ impl Connection {
         let name = ServerName::try_from(server.host.clone())
             .map_err(|error| WireError::Config(format!("database.hostname: {error}")))?;
         let stream = connector.connect(name, connection.socket).await.map_err(|error| {
-            WireError::Io(format!("TLS with {} failed: {error}", server.host), error)
+            let text = format!("TLS with {} failed: {error}", server.host);
+            match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+                Some(rustls::Error::InvalidCertificate(_)) => WireError::Config(format!(
+                    "{text}; name the authority of the server's certificate in \
+                     database.sslrootcert, and as database.hostname the name that it is for"
+                )),
+                _ => WireError::Io(text, error),
+            }
         })?;
         Ok(Self { socket: Box::new(stream), buffer: connection.buffer })
     }

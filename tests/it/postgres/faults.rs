@@ -187,3 +187,31 @@ async fn what_cannot_work_is_refused_with_the_remedy() {
     assert!(error.to_string().contains("database.password"), "{error}");
     client.batch_execute(&format!("drop role {role}")).await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slot_has_one_reader_and_waits_for_open_transactions() {
+    let database = TestDatabase::create().await;
+    let client = database.connect().await;
+    client.batch_execute(TABLE).await.unwrap();
+    let props = config(&database, &[("table.include.list", "inv.a")]);
+    // Open before the slot, committed behind it: neither lost nor twice.
+    let writer = database.connect().await;
+    writer.batch_execute("begin; insert into inv.a values (1, 'open')").await.unwrap();
+    let mut source = Source::start(&props, None, false);
+    let (events, ()) = tokio::join!(source.snapshot(), async {
+        tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+        writer.batch_execute("insert into inv.a values (2, 'open'); commit").await.unwrap();
+    });
+    let mut seen = short(&events);
+    while seen.len() < 2 {
+        seen.extend(short(&source.poll().await.unwrap()));
+    }
+    assert_eq!(seen, ["r 1", "r 2"]);
+    // It polls until it streams.
+    client.batch_execute("insert into inv.a values (3, 'streamed')").await.unwrap();
+    assert_eq!(short(&source.take(1).await), ["c 3"]);
+    let error = Source::start(&props, None, false).failure().await;
+    assert_eq!(error.kind(), ErrorKind::Retriable);
+    assert!(error.to_string().contains("another client reads replication slot"), "{error}");
+    source.stop().await;
+}
