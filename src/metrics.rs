@@ -20,6 +20,17 @@ pub struct TaskLabels {
     pub task: u32,
 }
 
+/// Which way a task moves data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TaskSide {
+    Source,
+    Sink,
+}
+
+const SOURCE: &[TaskSide] = &[TaskSide::Source];
+const SINK: &[TaskSide] = &[TaskSide::Sink];
+const BOTH: &[TaskSide] = &[TaskSide::Source, TaskSide::Sink];
+
 type CounterFamily = Family<TaskLabels, Counter<u64, AtomicU64>>;
 type GaugeFamily = Family<TaskLabels, Gauge<i64, AtomicI64>>;
 
@@ -50,7 +61,7 @@ struct Families {
 }
 
 /// The metrics of one task.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct TaskMetrics {
     /// Records that the source handed out, before transforms.
     pub source_record_poll: Counter<u64, AtomicU64>,
@@ -100,10 +111,10 @@ impl Metrics {
     }
 
     /// The metrics of task `task` of `connector`.
-    pub fn task(&self, connector: &str, task: usize) -> Arc<TaskMetrics> {
+    pub fn task(&self, connector: &str, task: usize, side: TaskSide) -> Arc<TaskMetrics> {
         let task = u32::try_from(task).unwrap_or(u32::MAX);
         let labels = TaskLabels { connector: connector.to_owned(), task };
-        Arc::new(self.families.of(&labels))
+        Arc::new(self.families.of(&labels, side))
     }
 
     /// Forgets the metrics of a task that is gone.
@@ -126,105 +137,114 @@ impl Metrics {
     }
 }
 
-/// Calls `$each!(family, kind, name, help)` for every family: the one list of names and helps.
+/// Calls `$each!(family, name, help, sides)` for every family: the one list of names and helps.
 macro_rules! for_each_family {
     ($each:ident) => {
         $each!(
             source_record_poll,
             "kafka_connect_source_task_source_record_poll",
-            "Records that the source handed out"
+            "Records that the source handed out",
+            SOURCE
         );
         $each!(
             source_record_write,
             "kafka_connect_source_task_source_record_write",
-            "Records acknowledged by Kafka"
+            "Records acknowledged by Kafka",
+            SOURCE
         );
         $each!(
             sink_record_read,
             "kafka_connect_sink_task_sink_record_read",
-            "Records consumed from Kafka"
+            "Records consumed from Kafka",
+            SINK
         );
         $each!(
             sink_record_send,
             "kafka_connect_sink_task_sink_record_send",
-            "Records given to the sink after transforms"
+            "Records given to the sink after transforms",
+            SINK
         );
         $each!(
             errors_skipped,
             "kafka_connect_task_error_total_records_skipped",
-            "Records skipped because errors are tolerated"
+            "Records skipped because errors are tolerated",
+            BOTH
         );
-        $each!(offset_commits, "ferroconnect_task_offset_commits", "Offset commits that succeeded");
+        $each!(
+            offset_commits,
+            "ferroconnect_task_offset_commits",
+            "Offset commits that succeeded",
+            BOTH
+        );
         $each!(
             retries,
             "kafka_connect_task_error_total_retries",
-            "Retries after failures of the outside"
+            "Retries after failures of the outside",
+            BOTH
         );
         $each!(
             snapshot_rows_scanned,
             "debezium_postgres_snapshot_rows_scanned",
-            "Rows read by the snapshot"
+            "Rows read by the snapshot",
+            SOURCE
         );
-        $each!(snapshot_running, "debezium_postgres_snapshot_running", "1 while a snapshot runs");
+        $each!(
+            snapshot_running,
+            "debezium_postgres_snapshot_running",
+            "1 while a snapshot runs",
+            SOURCE
+        );
         $each!(
             milliseconds_behind_source,
             "debezium_postgres_streaming_milli_seconds_behind_source",
-            "Milliseconds between a change's commit and its arrival here"
+            "Milliseconds between a change's commit and its arrival here",
+            SOURCE
         );
         $each!(
             lag_bytes,
             "ferroconnect_source_lag_bytes",
-            "Write-ahead log between the server's end and the acknowledged position, bytes"
+            "Write-ahead log between the server's end and the acknowledged position, bytes",
+            SOURCE
         );
         $each!(
             sink_lag_records,
             "ferroconnect_sink_lag_records",
-            "Records between the end of the task's partitions and its position"
+            "Records between the end of the task's partitions and its position",
+            SINK
         );
-        $each!(sink_files, "ferroconnect_sink_files", "Files completed at the destination");
-        $each!(sink_bytes, "ferroconnect_sink_file_bytes", "Bytes of completed files");
-        $each!(sink_open_files, "ferroconnect_sink_open_files", "Files being written");
+        $each!(sink_files, "ferroconnect_sink_files", "Files completed at the destination", SINK);
+        $each!(sink_bytes, "ferroconnect_sink_file_bytes", "Bytes of completed files", SINK);
+        $each!(sink_open_files, "ferroconnect_sink_open_files", "Files being written", SINK);
     };
 }
 
 impl Families {
     fn register(&self, registry: &mut Registry) {
         macro_rules! register {
-            ($family:ident, $name:literal, $help:literal) => {
+            ($family:ident, $name:literal, $help:literal, $sides:expr) => {
                 registry.register($name, $help, self.$family.clone());
             };
         }
         for_each_family!(register);
     }
 
-    fn of(&self, labels: &TaskLabels) -> TaskMetrics {
-        macro_rules! get {
-            ($($family:ident),*) => {
-                TaskMetrics { $($family: self.$family.get_or_create(labels).clone()),* }
+    /// Only what belongs to the side shows at `/metrics`; the rest counts for nobody.
+    fn of(&self, labels: &TaskLabels, side: TaskSide) -> TaskMetrics {
+        let mut metrics = TaskMetrics::default();
+        macro_rules! attach {
+            ($family:ident, $name:literal, $help:literal, $sides:expr) => {
+                if $sides.contains(&side) {
+                    metrics.$family = self.$family.get_or_create(labels).clone();
+                }
             };
         }
-        get!(
-            source_record_poll,
-            source_record_write,
-            sink_record_read,
-            sink_record_send,
-            errors_skipped,
-            offset_commits,
-            retries,
-            snapshot_rows_scanned,
-            snapshot_running,
-            milliseconds_behind_source,
-            lag_bytes,
-            sink_lag_records,
-            sink_files,
-            sink_bytes,
-            sink_open_files
-        )
+        for_each_family!(attach);
+        metrics
     }
 
     fn remove(&self, labels: &TaskLabels) {
         macro_rules! remove {
-            ($family:ident, $name:literal, $help:literal) => {
+            ($family:ident, $name:literal, $help:literal, $sides:expr) => {
                 self.$family.remove(labels);
             };
         }
@@ -244,9 +264,10 @@ mod tests {
     #[test]
     fn a_task_counts_under_its_labels() {
         let metrics = Metrics::new();
-        metrics.task("c", 1).sink_files.inc_by(3);
+        metrics.task("c", 1, TaskSide::Sink).sink_files.inc_by(3);
         let text = metrics.encode();
         assert!(text.contains("ferroconnect_sink_files_total{connector=\"c\",task=\"1\"} 3"));
+        assert!(!text.contains("source_task_source_record_poll_total{"), "of the other side");
         metrics.remove_task("c", 1);
         assert!(!metrics.encode().contains("connector=\"c\""));
     }

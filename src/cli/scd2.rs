@@ -8,7 +8,7 @@ use std::time::SystemTime;
 use anyhow::Context;
 use clap::{Args, Subcommand};
 use ferroconnect_analytics::{
-    Config, Error, Plan, Progress, RunOptions, RunReport, S3Access, Status,
+    Config, Error, Plan, Progress, RunOptions, RunReport, S3Access, Status, TableConfig,
 };
 
 use super::{EXIT_LOCKED, EXIT_LOOK, Environment, table};
@@ -53,9 +53,22 @@ struct SourceArguments {
     /// Only this table or topic (may be repeated)
     #[arg(long = "table")]
     tables: Vec<String>,
+    /// The key columns of a topic whose files do not name them and whose key is not `id`, as
+    /// TOPIC=COLUMN,COLUMN (may be repeated)
+    #[arg(long = "key", value_parser = key_columns)]
+    keys: Vec<(String, Vec<String>)>,
     /// Do everything, report it, and roll back
     #[arg(long)]
     dry_run: bool,
+}
+
+fn key_columns(text: &str) -> Result<(String, Vec<String>), String> {
+    match text.split_once('=') {
+        Some((topic, columns)) if !topic.is_empty() && !columns.is_empty() => {
+            Ok((topic.to_owned(), columns.split(',').map(|c| c.trim().to_owned()).collect()))
+        }
+        _ => Err("write TOPIC=COLUMN,COLUMN".to_owned()),
+    }
 }
 
 #[derive(Args, Debug)]
@@ -120,6 +133,10 @@ fn settings(source: &SourceArguments, environment: &Environment) -> (Config, Run
         session_token: variable("AWS_SESSION_TOKEN"),
         ..S3Access::default()
     };
+    for (topic, keys) in &source.keys {
+        let table = TableConfig { name: None, keys: keys.clone() };
+        config.tables.insert(topic.clone(), table);
+    }
     let mut options = RunOptions::at(SystemTime::now());
     options.dry_run = source.dry_run;
     options.tables.clone_from(&source.tables);

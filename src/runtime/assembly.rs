@@ -6,7 +6,7 @@ use crate::config::{Props, with_prefix};
 use crate::connector::{ConnectorContext, SinkTaskContext, SourceTaskContext};
 use crate::converter::{Converter, HeaderConverter, Role};
 use crate::error::{ConnectError, ErrorKind};
-use crate::metrics::{Metrics, TaskMetrics};
+use crate::metrics::{Metrics, TaskMetrics, TaskSide};
 use crate::plugin::{Constructor, Plugin, PluginKind, Plugins};
 use crate::runtime::chain::Chain;
 use crate::runtime::connector_config::{
@@ -111,9 +111,10 @@ impl Assembly {
         task_config: &Props,
     ) -> Result<PreparedTask, ConnectError> {
         let plugin = self.known_plugin(config)?;
-        let metrics = self.metrics.task(&id.connector, id.task);
+        let metrics = |side| self.metrics.task(&id.connector, id.task, side);
         match plugin.constructor {
             Constructor::Source { task: construct, .. } => {
+                let metrics = metrics(TaskSide::Source);
                 let context = SourceTaskContext {
                     connector: id.connector.clone(),
                     task: id.task,
@@ -129,6 +130,7 @@ impl Assembly {
                 Ok(PreparedTask::Source(Box::new(parts)))
             }
             Constructor::Sink { task: construct, .. } => {
+                let metrics = metrics(TaskSide::Sink);
                 let context = SinkTaskContext {
                     connector: id.connector.clone(),
                     task: id.task,

@@ -8,7 +8,7 @@ use ferroconnect::connector::{OffsetCommitter, SourceTask, SourceTaskContext, po
 use ferroconnect::converter::{Converter, Role};
 use ferroconnect::data::{Record, RecordBatch, Row, SchemaAndValue, SourceOffset};
 use ferroconnect::error::ConnectError;
-use ferroconnect::metrics::Metrics;
+use ferroconnect::metrics::{Metrics, TaskSide};
 use ferroconnect::plugin::{Constructor, PluginKind, Plugins};
 use serde_json::Value as Json;
 
@@ -75,7 +75,7 @@ impl Source {
             task: 0,
             offsets: stored.into_iter().collect(),
             hosts: Arc::default(),
-            metrics: Metrics::new().task("c", 0),
+            metrics: Metrics::new().task("c", 0, TaskSide::Source),
         };
         let task = postgres::task(props, context).unwrap();
         let plugins = Plugins::builtin();

@@ -13,7 +13,7 @@ use ferroconnect::data::{
     Value,
 };
 use ferroconnect::error::ConnectError;
-use ferroconnect::metrics::Metrics;
+use ferroconnect::metrics::{Metrics, TaskSide};
 
 use crate::support::services;
 
@@ -179,7 +179,7 @@ impl Sink {
             hosts: Arc::default(),
             defaults: Arc::new(self.defaults.clone()),
             ledger: self.ledger.clone(),
-            metrics: Metrics::new().task("sink", 0),
+            metrics: Metrics::new().task("sink", 0, TaskSide::Sink),
         };
         construct_task(props, context).expect("a task")
     }

@@ -12,7 +12,7 @@ use std::time::Duration;
 use ferroconnect::config::{Props, Secret};
 use ferroconnect::converter::{Converter, HeaderConverter, Role};
 use ferroconnect::error::ConnectError;
-use ferroconnect::metrics::Metrics;
+use ferroconnect::metrics::{Metrics, TaskSide};
 use ferroconnect::plugin::{Constructor, PluginKind, Plugins};
 use ferroconnect::runtime::chain::Chain;
 use ferroconnect::runtime::herder::TaskId;
@@ -137,7 +137,7 @@ impl Bench {
             store: self.store.clone(),
             config: self.config.clone(),
             worker: self.worker(),
-            metrics: Metrics::new().task(&self.connector, 0),
+            metrics: Metrics::new().task(&self.connector, 0, TaskSide::Source),
             task: Box::new(source),
             chain: Chain::build(&Plugins::builtin(), &self.config).unwrap(),
             key_converter: json(Role::Key),
@@ -155,7 +155,7 @@ impl Bench {
             store: self.store.clone(),
             config: self.config.clone(),
             worker: self.worker(),
-            metrics: Metrics::new().task(&self.connector, task),
+            metrics: Metrics::new().task(&self.connector, task, TaskSide::Sink),
             task: Box::new(sink),
             chain: Chain::build(&Plugins::builtin(), &self.config).unwrap(),
             key_converter: json(Role::Key),
