@@ -11,6 +11,7 @@ pub mod number_text;
 mod plan;
 mod record;
 mod schema;
+pub mod schema_projector;
 mod sink_batch;
 mod value;
 pub mod values;
