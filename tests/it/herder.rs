@@ -22,7 +22,9 @@ use ferroconnect::runtime::herder::{
 use ferroconnect::runtime::worker_config::WorkerConfig;
 use ferroconnect::store::Store;
 
-use crate::support::{TestDatabase, eventually_async, unique};
+use tokio_postgres::NoTls;
+
+use crate::support::{TestDatabase, eventually_async, services, unique};
 
 /// How often a task of each connector was made: the fake has no other memory.
 static MADE: LazyLock<Mutex<HashMap<String, usize>>> = LazyLock::new(Mutex::default);
@@ -476,6 +478,37 @@ async fn connectors_outlive_their_worker() {
     assert!(health.started && health.herder_alive && health.database_reachable);
     assert!(!health.broker_reachable, "nothing listens there");
     second.guard.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_state_database_that_was_away_changes_nothing() {
+    let database = TestDatabase::create().await;
+    let worker = Worker::start(&database, "one").await;
+    let herder = &worker.herder;
+    let name = &unique("c");
+    worker.create(name, &[]).await;
+    worker.is(name, RUNNING, &[RUNNING]).await;
+
+    let admin = format!("{}/postgres", services().postgres);
+    let (admin, connection) = tokio_postgres::connect(&admin, NoTls).await.unwrap();
+    tokio::spawn(connection);
+    let allow = |allowed| format!("alter database {} allow_connections {allowed}", database.name);
+    admin.batch_execute(&allow(false)).await.unwrap();
+    let cut = "select pg_terminate_backend(pid) from pg_stat_activity where datname = $1";
+    admin.execute(cut, &[&database.name]).await.unwrap();
+    let health = herder.health().await;
+    assert!(health.herder_alive && !health.database_reachable, "{health:?}");
+    let refused = herder.pause(name).await.unwrap_err();
+    assert!(refused.to_string().contains("state database"), "{refused}");
+    // Long enough for a worker with another address to count this one as dead.
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    admin.batch_execute(&allow(true)).await.unwrap();
+
+    worker.is(name, RUNNING, &[RUNNING]).await;
+    herder.pause(name).await.unwrap();
+    worker.is(name, State::Paused, &[State::Paused]).await;
+    assert_eq!(made(name), 1, "the task ran on");
+    worker.guard.shutdown().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
