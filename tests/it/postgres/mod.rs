@@ -3,5 +3,6 @@
 
 mod faults;
 mod source;
+mod start;
 mod streaming;
 mod types;
