@@ -410,7 +410,7 @@ fn note(shared: &Shared, unknown_topic_told: &mut bool, error: &KafkaError) {
         Some(code) => {
             let text = context::failure("cannot consume", code).trace();
             tracing::debug!(error = text, "consumption is in trouble");
-            shared.trouble.set(text.replace('\n', ": "));
+            shared.trouble.set(text.replace("\nCaused by: ", ": "));
         }
         None => {}
     }

@@ -16,6 +16,16 @@ impl Trouble {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(text);
     }
 
+    /// Remembers what a client's error callback says.
+    pub(super) fn note(&self, error: &KafkaError, reason: &str) {
+        // librdkafka's own text counts connections: "0/2 brokers are down".
+        let text = match error.rdkafka_error_code() {
+            Some(RDKafkaErrorCode::AllBrokersDown) => "no broker of bootstrap.servers is reachable",
+            _ => reason,
+        };
+        self.set(text.to_owned());
+    }
+
     pub(super) fn clear(&self) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }

@@ -242,7 +242,7 @@ impl ClientContext for Context {
             *self.0.fatal() = Some(reason.to_owned());
             self.0.reported.notify_one();
         }
-        self.0.trouble.set(reason.to_owned());
+        self.0.trouble.note(&error, reason);
     }
 }
 

@@ -165,8 +165,8 @@ impl ClientContext for Context {
         context::log(level, facility, text);
     }
 
-    fn error(&self, _error: KafkaError, reason: &str) {
-        self.0.trouble.set(reason.to_owned());
+    fn error(&self, error: KafkaError, reason: &str) {
+        self.0.trouble.note(&error, reason);
     }
 
     fn stats(&self, statistics: Statistics) {

@@ -19,6 +19,8 @@ use crate::runtime::tolerance::{Stage, Tolerance, Verdict};
 const REPORTS_GATHER: Duration = Duration::from_millis(20);
 /// How often a full producer is looked at even without a report.
 const ROOM_POLL: Duration = Duration::from_millis(200);
+/// How often it is looked at whether the brokers still take nothing.
+const WAIT_POLL: Duration = Duration::from_secs(1);
 /// Waiting for the brokers this long is worth telling.
 const WAIT_WORTH_TELLING: Duration = Duration::from_secs(5);
 /// How long, and how many bytes, a task goes on while its progress cannot be stored: what it repeats
@@ -38,6 +40,8 @@ pub(super) struct Progress {
     /// Topics used since offsets were wanted last; `None` when topics are not tracked.
     topics: Option<BTreeMap<Arc<str>, Instant>>,
     bytes_while_failing: usize,
+    /// Since when messages are outstanding and none is acknowledged.
+    unacknowledged_since: Option<Instant>,
     /// Why the source cannot be read, and why Kafka takes nothing, at present.
     source_trouble: Option<String>,
     kafka_trouble: Option<String>,
@@ -70,6 +74,7 @@ impl Progress {
             control,
             topics: track_topics.then(BTreeMap::new),
             bytes_while_failing: 0,
+            unacknowledged_since: None,
             source_trouble: None,
             kafka_trouble: None,
         }
@@ -82,7 +87,6 @@ impl Progress {
     /// Why the message was refused, or why the task cannot go on.
     pub(super) async fn send(&mut self, mut message: Outgoing<'_>) -> Result<Sent, ConnectError> {
         let group = self.submitted.open_group();
-        let mut waiting_since = None;
         loop {
             match self.producer.send(&mut message, group) {
                 Ok(()) => break,
@@ -91,8 +95,7 @@ impl Progress {
                     if self.control.cancel.is_cancelled() {
                         return Ok(Sent::Cancelled);
                     }
-                    let since = *waiting_since.get_or_insert_with(Instant::now);
-                    self.wait_for_room(since).await?;
+                    self.wait_for_room().await?;
                 }
             }
         }
@@ -101,17 +104,12 @@ impl Progress {
         Ok(Sent::Yes)
     }
 
-    async fn wait_for_room(&mut self, since: Instant) -> Result<(), ConnectError> {
+    async fn wait_for_room(&mut self) -> Result<(), ConnectError> {
         let cancelled = self.control.cancel.clone();
         tokio::select! {
             () = cancelled.cancelled() => {}
             // Returning without a report is fine: the caller tries again.
             _ = tokio::time::timeout(ROOM_POLL, self.producer.reported()) => {}
-        }
-        if WAIT_WORTH_TELLING <= since.elapsed() {
-            let cause = self.producer.trouble();
-            let cause = cause.unwrap_or_else(|| "the brokers take no more records".to_owned());
-            self.kafka_trouble = Some(format!("waiting for Kafka: {cause}"));
         }
         self.settle()
     }
@@ -136,10 +134,10 @@ impl Progress {
     pub(super) fn settle(&mut self) -> Result<(), ConnectError> {
         self.producer.take_reports(&mut self.reports);
         let mut reports = std::mem::take(&mut self.reports);
+        self.watch_brokers(!reports.delivered.is_empty());
         for (group, count) in reports.delivered.drain(..) {
             self.submitted.acknowledge(group, count);
             self.metrics.source_record_write.inc_by(count.into());
-            self.kafka_trouble = None;
         }
         let lost = self.settle_failures(&mut reports);
         reports.clear();
@@ -152,6 +150,21 @@ impl Progress {
         self.show();
         lost?;
         self.producer.check()
+    }
+
+    /// Keeps in mind why the brokers acknowledge nothing, once that lasts.
+    fn watch_brokers(&mut self, acknowledged: bool) {
+        if acknowledged || self.submitted.outstanding() == 0 {
+            self.unacknowledged_since = None;
+            self.kafka_trouble = None;
+            return;
+        }
+        let since = *self.unacknowledged_since.get_or_insert_with(Instant::now);
+        if WAIT_WORTH_TELLING <= since.elapsed() {
+            let cause = self.producer.trouble();
+            let cause = cause.unwrap_or_else(|| "the brokers acknowledge nothing".to_owned());
+            self.kafka_trouble = Some(format!("waiting for Kafka: {cause}"));
+        }
     }
 
     fn settle_failures(&mut self, reports: &mut Reports) -> Result<(), ConnectError> {
@@ -185,6 +198,7 @@ impl Progress {
         };
         tokio::select! {
             () = gathered => {}
+            () = tokio::time::sleep(WAIT_POLL), if 0 < self.submitted.outstanding() => {}
             changed = self.flusher.changed() => changed?,
         }
         self.settle()

@@ -80,7 +80,8 @@ pub(crate) fn random_fraction() -> f64 {
 
 /// The text of a condition: the cause, and when the next attempt is.
 pub(crate) fn retrying(error: &ConnectError, delay: Duration) -> String {
-    format!("{}; trying again in {:.1} s", error.trace().replace('\n', ": "), delay.as_secs_f64())
+    let cause = error.trace().replace("\nCaused by: ", ": ");
+    format!("{cause}; trying again in {:.1} s", delay.as_secs_f64())
 }
 
 #[cfg(test)]

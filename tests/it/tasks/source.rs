@@ -81,8 +81,9 @@ async fn nothing_is_stored_while_the_brokers_are_away() {
     let bench = Bench::new(&[]).await.without_kafka();
     let source = FakeSource::new("t", 0, vec![Turn::Group(1), Turn::Group(0)]);
     let told = source.told.clone();
-    let running = bench.start_source(source).await;
-    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    let mut running = bench.start_source(source).await;
+    let shown = running.condition.wait_for(Option::is_some).await.unwrap().clone().unwrap();
+    assert_eq!(shown, "waiting for Kafka: no broker of bootstrap.servers is reachable");
     let started = std::time::Instant::now();
     running.stop().await.unwrap();
     assert!(started.elapsed().as_secs() < 7, "the graceful stop is bounded");
