@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use rdkafka::ClientConfig;
 
+use super::client_security::{is_security, translate_security};
 use crate::config::{Props, with_prefix};
 use crate::error::ConnectError;
 
@@ -113,10 +114,6 @@ impl ClientProps<'_> {
     }
 }
 
-fn is_security(key: &str) -> bool {
-    key == "security.protocol" || key.starts_with("sasl.") || key.starts_with("ssl.")
-}
-
 fn defaults(kind: ClientKind) -> BTreeMap<String, String> {
     let common: &[(&str, &str)] = &[
         ("log.connection.close", "false"),
@@ -218,8 +215,47 @@ fn translate_one(
             return Ok(());
         }
     };
-    out.settings.insert(name.to_owned(), value.to_owned());
+    let value = match (key, value) {
+        // Java's word for it.
+        ("auto.offset.reset", "none") => "error".to_owned(),
+        _ => within_bounds(key, name, value)?,
+    };
+    out.settings.insert(name.to_owned(), value);
     Ok(())
+}
+
+/// What librdkafka takes, where Java takes more. Beyond a bound the nearest value is meant: "as long
+/// as possible", or the operating system's choice for a buffer of -1.
+const BOUNDS: &[(&str, i64, i64)] = &[
+    ("batch.size", 1, 2_147_483_647),
+    ("connections.max.idle.ms", 0, 2_147_483_647),
+    ("fetch.max.bytes", 0, 2_147_483_135),
+    ("fetch.min.bytes", 1, 100_000_000),
+    ("fetch.wait.max.ms", 0, 300_000),
+    ("heartbeat.interval.ms", 1, 3_600_000),
+    ("linger.ms", 0, 900_000),
+    ("max.partition.fetch.bytes", 1, 1_000_000_000),
+    ("max.poll.interval.ms", 1, 86_400_000),
+    ("message.max.bytes", 1_000, 1_000_000_000),
+    ("message.timeout.ms", 0, 2_147_483_647),
+    ("reconnect.backoff.max.ms", 0, 3_600_000),
+    ("reconnect.backoff.ms", 0, 3_600_000),
+    ("request.timeout.ms", 1, 900_000),
+    ("retry.backoff.max.ms", 1, 300_000),
+    ("retry.backoff.ms", 1, 300_000),
+    ("session.timeout.ms", 1, 3_600_000),
+    ("socket.connection.setup.timeout.ms", 1_000, 2_147_483_647),
+    ("socket.receive.buffer.bytes", 0, 100_000_000),
+    ("socket.send.buffer.bytes", 0, 100_000_000),
+    ("socket.timeout.ms", 10, 300_000),
+    ("topic.metadata.refresh.interval.ms", 10, 3_600_000),
+];
+
+fn within_bounds(key: &str, name: &str, value: &str) -> Result<String, ConnectError> {
+    match BOUNDS.iter().find(|(bounded, _, _)| *bounded == name) {
+        None => Ok(value.to_owned()),
+        Some((_, min, max)) => Ok(number(key, value)?.clamp(*min, *max).to_string()),
+    }
 }
 
 fn number(key: &str, value: &str) -> Result<i64, ConnectError> {
@@ -274,138 +310,6 @@ fn settle_queue(settings: &mut BTreeMap<String, String>) {
     let largest = kbytes("message.max.bytes").unwrap_or(0).div_euclid(1024) + 1;
     let queue = kbytes(QUEUE).unwrap_or(PRODUCER_QUEUE_KBYTES).max(largest * 2);
     settings.insert(QUEUE.to_owned(), queue.to_string());
-}
-
-fn translate_security(java: &Props, out: &mut Translation) -> Result<(), ConnectError> {
-    let get = |key: &str| java.get(key).map(|value| value.trim()).filter(|value| !value.is_empty());
-    let mut set = |key: &str, value: &str| {
-        out.settings.insert(key.to_owned(), value.to_owned());
-    };
-    if let Some(protocol) = get("security.protocol") {
-        set("security.protocol", &protocol.to_ascii_lowercase());
-    }
-    if let Some(mechanism) = get("sasl.mechanism") {
-        set("sasl.mechanism", mechanism);
-    }
-    if let Some(jaas) = get("sasl.jaas.config") {
-        for (option, key) in [("username", "sasl.username"), ("password", "sasl.password")] {
-            if let Some(value) = jaas_option(jaas, option) {
-                set(key, &value);
-            }
-        }
-    }
-    for (key, name) in [
-        ("ssl.key.password", "ssl.key.password"),
-        ("ssl.cipher.suites", "ssl.cipher.suites"),
-        ("ssl.truststore.certificates", "ssl.ca.pem"),
-        ("ssl.keystore.certificate.chain", "ssl.certificate.pem"),
-        ("ssl.keystore.key", "ssl.key.pem"),
-        ("sasl.kerberos.service.name", "sasl.kerberos.service.name"),
-    ] {
-        if let Some(value) = get(key) {
-            set(name, value);
-        }
-    }
-    match java.get("ssl.endpoint.identification.algorithm").map(|value| value.trim()) {
-        None => {}
-        Some("") => set("ssl.endpoint.identification.algorithm", "none"),
-        Some(algorithm) => {
-            set("ssl.endpoint.identification.algorithm", &algorithm.to_ascii_lowercase());
-        }
-    }
-    if let Some(location) = get("ssl.truststore.location") {
-        store_type(get("ssl.truststore.type"), location, "ssl.truststore", &["PEM"])?;
-        set("ssl.ca.location", location);
-    }
-    if let Some(location) = get("ssl.keystore.location") {
-        let kind =
-            store_type(get("ssl.keystore.type"), location, "ssl.keystore", &["PEM", "PKCS12"])?;
-        if kind == "PEM" {
-            set("ssl.certificate.location", location);
-            set("ssl.key.location", location);
-        } else {
-            set("ssl.keystore.location", location);
-            if let Some(password) = get("ssl.keystore.password") {
-                set("ssl.keystore.password", password);
-            }
-        }
-    }
-    let understood = |key: &str| {
-        matches!(key, "security.protocol" | "sasl.mechanism" | "sasl.jaas.config")
-            || key.starts_with("ssl.keystore.")
-            || key.starts_with("ssl.truststore.")
-            || matches!(
-                key,
-                "ssl.key.password"
-                    | "ssl.cipher.suites"
-                    | "ssl.endpoint.identification.algorithm"
-                    | "sasl.kerberos.service.name"
-                    // TLS versions are negotiated.
-                    | "ssl.protocol"
-                    | "ssl.enabled.protocols"
-            )
-    };
-    let unknown = java.keys().filter(|key| is_security(key) && !understood(key));
-    out.unknown.extend(unknown.cloned());
-    Ok(())
-}
-
-/// The type of a key or trust store: as stated, else by the file's name; Java's default is JKS.
-fn store_type(
-    stated: Option<&str>,
-    location: &str,
-    prefix: &str,
-    readable: &[&'static str],
-) -> Result<&'static str, ConnectError> {
-    let extension = location.rsplit('.').next().unwrap_or_default().to_ascii_lowercase();
-    let by_name = match extension.as_str() {
-        "pem" | "crt" | "cer" | "key" => "PEM",
-        "p12" | "pfx" => "PKCS12",
-        _ => "JKS",
-    };
-    let kind = stated.map_or_else(|| by_name.to_owned(), str::to_ascii_uppercase);
-    readable.iter().copied().find(|name| *name == kind).ok_or_else(|| {
-        ConnectError::config(format!(
-            "{prefix}.location: a {kind} file cannot be read; convert \"{location}\" to {} and set \
-             {prefix}.type",
-            readable.join(" or ")
-        ))
-    })
-}
-
-/// The value of `option` in a JAAS entry: `Module required username="u" password="p";`.
-fn jaas_option(jaas: &str, option: &str) -> Option<String> {
-    let mut rest = jaas;
-    loop {
-        let (before, after) = rest.split_once('=')?;
-        let name = before.trim_end().rsplit([' ', '\t', '\n', ';']).next().unwrap_or_default();
-        let after = after.trim_start();
-        let (value, tail) = match after.strip_prefix('"') {
-            Some(quoted) => unquote(quoted)?,
-            None => {
-                let end = after.find([' ', ';', '\t', '\n']).unwrap_or(after.len());
-                let (value, tail) = after.split_at(end);
-                (value.to_owned(), tail)
-            }
-        };
-        if name == option {
-            return Some(value);
-        }
-        rest = tail;
-    }
-}
-
-/// The text up to the closing quote, unescaped, and what follows it.
-fn unquote(quoted: &str) -> Option<(String, &str)> {
-    let mut value = String::new();
-    let mut chars = quoted.chars();
-    loop {
-        match chars.next()? {
-            '"' => return Some((value, chars.as_str())),
-            '\\' => value.push(chars.next()?),
-            other => value.push(other),
-        }
-    }
 }
 
 #[cfg(test)]
@@ -487,39 +391,36 @@ mod tests {
     }
 
     #[test]
-    fn credentials_come_out_of_a_jaas_entry() {
-        let jaas = "org.apache.kafka.common.security.scram.ScramLoginModule required \
-                    username=\"al=ice\" password=\"p\\\"w; d\";";
+    fn values_that_only_java_takes_become_the_nearest() {
         let translation = translate(
-            ClientKind::Producer,
+            ClientKind::Consumer,
             &[
-                ("security.protocol", "SASL_SSL"),
-                ("sasl.mechanism", "SCRAM-SHA-512"),
-                ("sasl.jaas.config", jaas),
-                ("ssl.truststore.location", "/ca.pem"),
-                ("ssl.endpoint.identification.algorithm", ""),
+                ("consumer.max.poll.interval.ms", "2147483647"),
+                ("consumer.send.buffer.bytes", "-1"),
+                ("consumer.auto.offset.reset", "none"),
+                ("consumer.request.timeout.ms", "600000"),
             ],
             &[],
         )
         .unwrap();
-        let settings = translation.settings;
-        assert_eq!(settings["security.protocol"], "sasl_ssl");
-        assert_eq!(settings["sasl.username"], "al=ice");
-        assert_eq!(settings["sasl.password"], "p\"w; d");
-        assert_eq!(settings["ssl.ca.location"], "/ca.pem");
-        assert_eq!(settings["ssl.endpoint.identification.algorithm"], "none");
+        assert_eq!(translation.settings["max.poll.interval.ms"], "86400000");
+        assert_eq!(translation.settings["socket.send.buffer.bytes"], "0");
+        assert_eq!(translation.settings["auto.offset.reset"], "error");
+        assert_eq!(translation.settings["socket.timeout.ms"], "300000");
+        let error = translate(ClientKind::Producer, &[("producer.linger.ms", "soon")], &[]);
+        let text = error.unwrap_err().to_string();
+        assert_eq!(text, "Invalid value soon for configuration linger.ms: Not a number");
     }
 
     #[test]
-    fn a_store_that_cannot_be_read_is_a_configuration_error_with_a_remedy() {
-        let error = translate(
-            ClientKind::Consumer,
-            &[("consumer.ssl.truststore.location", "/trust.jks")],
-            &[],
-        )
-        .unwrap_err();
-        assert_eq!(error.kind(), crate::error::ErrorKind::Config);
-        assert!(error.to_string().contains("convert \"/trust.jks\" to PEM"), "{error}");
+    fn every_bound_is_librdkafkas() {
+        for (key, min, max) in BOUNDS {
+            for (value, taken) in [(*min, true), (*max, true), (*max + 1, false)] {
+                let mut config = ClientConfig::new();
+                config.set(*key, value.to_string());
+                assert_eq!(config.create_native_config().is_ok(), taken, "{key}={value}");
+            }
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@
 
 mod admin;
 mod client_config;
+mod client_security;
 mod consumer;
 mod context;
 mod orphans;
