@@ -2,10 +2,10 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo up down test bench lint build install
+.PHONY: help demo up down test bench peer-conformance lint build install
 
 help: ## Show this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
 
 demo: build ## The whole pipeline on real parts: rows in, history tables out
 	dev/demo
@@ -21,6 +21,9 @@ test: ## Everything that CI runs: lints, unit and integration tests
 
 bench: build ## CPU-seconds per million events, beside the physical floors
 	bench/run
+
+peer-conformance: build ## Ours beside the real Kafka Connect and Debezium: what differs (needs a JDK and Maven)
+	tests/peer/conformance
 
 lint: ## Formatting and clippy
 	dev/cargo fmt --all --check

@@ -14,6 +14,7 @@ from pathlib import Path
 REPO = Path(__file__).resolve().parent.parent
 CACHE = Path(os.environ.get("FERROCONNECT_CACHE", Path.home() / ".cache/ferroconnect"))
 TARGET = Path(os.environ.get("CARGO_TARGET_DIR", CACHE / "target")) / "release"
+BINARY = Path(os.environ.get("FERROCONNECT_BINARY", TARGET / "ferroconnect"))
 STATE = REPO / ".dev/bench"
 DATABASE = "bench"
 
@@ -25,10 +26,11 @@ class BenchError(Exception):
 class Services:
     """PostgreSQL, Kafka and an S3 server, apart from those of demo and tests."""
 
-    def __init__(self):
+    def __init__(self, state=STATE):
+        self.state = state
         self.environment = dict(
             os.environ,
-            FERROCONNECT_DEV_DIR=str(STATE),
+            FERROCONNECT_DEV_DIR=str(state),
             # As on a server: the JVM's optimising compiler, no autovacuum between the runs.
             FERROCONNECT_KAFKA_JAVA_OPTS="-Xmx512m",
             FERROCONNECT_POSTGRES_OPTIONS="-c autovacuum=off -c shared_buffers=512MB",
@@ -49,7 +51,7 @@ class Services:
         self._services("clean")
 
     def pid(self, part):
-        return int((STATE / part / "pid").read_text().split()[0])
+        return int((self.state / part / "pid").read_text().split()[0])
 
     def _services(self, verb):
         done = subprocess.run(
@@ -75,7 +77,7 @@ class Services:
     def versions(self):
         jars = " ".join(p.name for p in CACHE.glob("kafka-*/kafka_*.jar"))
         return {
-            "ferroconnect": tool_output([TARGET / "ferroconnect", "--version"], self.library_path).rpartition(" ")[2],
+            "ferroconnect": tool_output([BINARY, "--version"], self.library_path).rpartition(" ")[2],
             "commit": tool_output(["git", "-C", REPO, "rev-parse", "--short", "HEAD"]),
             "postgresql": self.sql("show server_version", "postgres").split()[0],
             "kafka": (re.findall(r"kafka_2\.\d+-([\d.]+)\.jar", jars) or ["unknown"])[0],
@@ -133,7 +135,7 @@ class Worker:
     def __init__(self, services):
         self.services = services
         self.process = None
-        self.log = STATE / "worker.log"
+        self.log = services.state / "worker.log"
 
     def forget(self):
         """Empties the state database."""
@@ -159,7 +161,7 @@ class Worker:
         with open(self.log, "w") as log:
             self.started = time.time()
             self.process = subprocess.Popen(
-                [TARGET / "ferroconnect", "worker"], env=environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL
+                [BINARY, "worker"], env=environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL
             )
         if answering:
             self.wait_until_answering()
