@@ -39,7 +39,8 @@ impl Leaves {
             self.plans.clear();
         }
         let value = PlannedValue { schema: Some(self.schema.clone()), node: Node::cell(0) };
-        let plan = RowPlan { topic: topic.into(), key: None, value: Some(value), cell_count: 1 };
+        let (topic, headers) = (topic.into(), [].into());
+        let plan = RowPlan { topic, key: None, value: Some(value), cell_count: 1, headers };
         let plan = Arc::new(plan);
         self.plans.push(plan.clone());
         Some(plan)

@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use super::{Record, RowView, Schema, SchemaAndValue, Struct, Value};
+use super::{Header, Record, RowView, Schema, SchemaAndValue, Struct, Value};
 use crate::error::DataError;
 
 /// The shape of a run of rows.
@@ -20,6 +20,8 @@ pub struct RowPlan {
     pub value: Option<PlannedValue>,
     /// How many cells a row of this shape has.
     pub cell_count: usize,
+    /// The headers that each row has.
+    pub headers: Arc<[Header]>,
 }
 
 /// A key or a value whose leaves are cells or constants.
@@ -104,7 +106,7 @@ impl RowPlan {
             value: part(&self.value)?,
             timestamp_ms: None,
             offset: None,
-            headers: Vec::new(),
+            headers: self.headers.to_vec(),
         })
     }
 }

@@ -40,7 +40,7 @@ pub struct Outgoing<'a> {
 }
 
 /// The headers of an [`Outgoing`], in order.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct MessageHeaders(OwnedHeaders);
 
 impl Default for MessageHeaders {

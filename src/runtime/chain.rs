@@ -282,7 +282,13 @@ mod tests {
         let schema = Some(SchemaBuilder::new(Type::String).build());
         let node = Node::Const(Value::string("v"));
         let value = Some(PlannedValue { schema, node });
-        Arc::new(RowPlan { topic: topic.into(), key: None, value, cell_count: 0 })
+        Arc::new(RowPlan {
+            topic: topic.into(),
+            key: None,
+            value,
+            cell_count: 0,
+            headers: [].into(),
+        })
     }
 
     fn planned_topic(chain: &mut Chain, topic: &str) -> String {

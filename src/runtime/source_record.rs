@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::converter::{Converter, HeaderConverter, Presence, RowEncoder};
-use crate::data::{Record, RecordBatch, Row, RowPlan, RowView, SchemaAndValue};
+use crate::data::{Header, Record, RecordBatch, Row, RowPlan, RowView, SchemaAndValue};
 use crate::error::ConnectError;
 use crate::kafka::{MessageHeaders, Outgoing};
 use crate::runtime::chain::Chain;
@@ -57,6 +57,7 @@ enum Route {
         topic: Arc<str>,
         key: Option<Box<dyn RowEncoder>>,
         value: Option<Box<dyn RowEncoder>>,
+        headers: Option<MessageHeaders>,
     },
     /// The chain rewrote the shape, a converter wants trees.
     Converted(Arc<RowPlan>),
@@ -174,7 +175,8 @@ impl RecordEncoder {
             };
             value = Some(encoder);
         }
-        Ok(Route::Planned { topic: plan.topic.clone(), key, value })
+        let headers = self.headers(&plan.topic, &plan.headers)?;
+        Ok(Route::Planned { topic: plan.topic.clone(), key, value, headers })
     }
 
     /// Encodes one row of the batch that was prepared last.
@@ -192,9 +194,10 @@ impl RecordEncoder {
         let view = batch.view(plan, first_cell);
         match &self.routes[self.of_batch[plan as usize]] {
             Route::Drop => Ok(Encoded::Dropped),
-            Route::Planned { topic, key, value } => {
+            Route::Planned { topic, key, value, headers } => {
                 let current = &mut self.current;
                 current.start(topic);
+                current.headers.clone_from(headers);
                 current.has_key =
                     write(key.as_deref(), &view, &mut current.key, Stage::KeyConverter)?;
                 current.has_value =
@@ -226,23 +229,13 @@ impl RecordEncoder {
     }
 
     fn convert(&mut self, record: &Record) -> Result<(), Rejected> {
+        let headers = self.headers(&record.topic, &record.headers)?;
         let current = &mut self.current;
         let topic: &str = &record.topic;
         current.start(&record.topic);
         current.partition = record.partition;
         current.timestamp_ms = record.timestamp_ms;
-        for header in &record.headers {
-            let data =
-                SchemaAndValue { schema: header.schema.clone(), value: header.value.clone() };
-            let mut bytes = Vec::new();
-            let presence = self
-                .header_converter
-                .from_connect_header(topic, &header.key, &data, &mut bytes)
-                .map_err(|error| Rejected { stage: Stage::HeaderConverter, error: error.into() })?;
-            let value = (presence == Presence::Present).then_some(bytes.as_slice());
-            let headers = current.headers.take().unwrap_or_default();
-            current.headers = Some(headers.with(&header.key, value));
-        }
+        current.headers = headers;
         let key = self.key_converter.from_connect_data(topic, &record.key, &mut current.key);
         let key =
             key.map_err(|error| Rejected { stage: Stage::KeyConverter, error: error.into() })?;
@@ -253,6 +246,26 @@ impl RecordEncoder {
         current.has_key = key == Presence::Present;
         current.has_value = value == Presence::Present;
         Ok(())
+    }
+
+    fn headers(
+        &mut self,
+        topic: &str,
+        headers: &[Header],
+    ) -> Result<Option<MessageHeaders>, Rejected> {
+        let mut converted: Option<MessageHeaders> = None;
+        for header in headers {
+            let data =
+                SchemaAndValue { schema: header.schema.clone(), value: header.value.clone() };
+            let mut bytes = Vec::new();
+            let presence = self
+                .header_converter
+                .from_connect_header(topic, &header.key, &data, &mut bytes)
+                .map_err(|error| Rejected { stage: Stage::HeaderConverter, error: error.into() })?;
+            let value = (presence == Presence::Present).then_some(bytes.as_slice());
+            converted = Some(converted.unwrap_or_default().with(&header.key, value));
+        }
+        Ok(converted)
     }
 
     /// The message that was encoded last.

@@ -53,8 +53,13 @@ pub(super) fn shape(topic: &str) -> (Arc<RowPlan>, RecordBatch) {
         .name("t.Key")
         .field("id", SchemaBuilder::new(Type::Int32).build())
         .build();
-    let plan =
-        RowPlan { topic: topic.into(), key: part(key, 1), value: part(row(), 3), cell_count: 3 };
+    let plan = RowPlan {
+        topic: topic.into(),
+        key: part(key, 1),
+        value: part(row(), 3),
+        cell_count: 3,
+        headers: [].into(),
+    };
     (Arc::new(plan), batch)
 }
 

@@ -1,12 +1,15 @@
 //! The connector's configuration, typed: past this struct nothing looks up a key.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::{ConfigError, Parsed, Props, Secret};
 use crate::connector::postgres::column_mapper::Mappers;
 use crate::connector::postgres::config_keys;
+use crate::connector::postgres::context_headers;
 use crate::connector::postgres::filter::{Filters, Patterns, Selector, split_list};
+use crate::data::Header;
 use crate::error::ConnectError;
 
 /// What a person asked for.
@@ -33,6 +36,8 @@ pub(super) struct PostgresConfig {
     pub(super) position_check: bool,
     pub(super) fail_on_bad_value: bool,
     pub(super) acknowledge: bool,
+    /// The headers that each record of a row has.
+    pub(super) headers: Arc<[Header]>,
 }
 
 /// Where the server is and how to log in.
@@ -200,6 +205,10 @@ impl PostgresConfig {
         };
         let prefixes = selector("message.prefix.include.list", "message.prefix.exclude.list")?;
         let skipped = parsed.list("skipped.operations");
+        let headers = match parsed.boolean("extended.headers.enabled") {
+            true => context_headers::of_run(&parsed.string("topic.prefix")),
+            false => [].into(),
+        };
         Ok(Self {
             server: server(&parsed)?,
             topic_prefix: parsed.string("topic.prefix"),
@@ -222,6 +231,7 @@ impl PostgresConfig {
             position_check: parsed.boolean("internal.log.position.check.enable"),
             fail_on_bad_value: is(&parsed, "event.converting.failure.handling.mode", "fail"),
             acknowledge: acknowledges(&parsed),
+            headers,
         })
     }
 }

@@ -111,6 +111,7 @@ impl ReadPlans {
                     node: envelope,
                 }),
                 cell_count: READ_META + relation.cells,
+                headers: config.headers.clone(),
             })
         };
         Self(Marker::ALL.map(plan))
@@ -156,6 +157,7 @@ impl Plans {
                 key,
                 value,
                 cell_count: meta::COUNT + rows * relation.cells,
+                headers: config.headers.clone(),
             })
         };
         let first = meta::COUNT;

@@ -57,8 +57,8 @@ impl KeyChange<'_> {
         let mut delete = tree(delete_plan, first, out)?;
         let mut create = tree(&plans.create, second, out)?;
         let (old_key, new_key) = (delete.key.clone(), create.key.clone());
-        delete.headers.push(header(NEW_KEY, new_key));
-        create.headers.push(header(OLD_KEY, old_key));
+        delete.headers.insert(0, header(NEW_KEY, new_key));
+        create.headers.insert(0, header(OLD_KEY, old_key));
         if !config.skipped.contains("d") {
             let tombstone = Record { value: SchemaAndValue::NULL, ..delete.clone() };
             out.push_record(delete);

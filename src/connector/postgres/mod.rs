@@ -12,6 +12,7 @@ mod column_mapper;
 mod config;
 mod config_keys;
 mod config_rules;
+mod context_headers;
 mod datetime;
 mod default_value;
 mod envelope;

@@ -7,7 +7,7 @@ use crate::config::Props;
 use crate::connector::postgres::offset::Position;
 use crate::connector::postgres::relation::{ColumnShape, TableShape};
 use crate::connector::postgres::type_mapping::{PgKind, PgType};
-use crate::data::{Row, Value};
+use crate::data::{Header, Record, Row, Value};
 
 fn config(more: &[(&str, &str)]) -> Arc<PostgresConfig> {
     let base = [
@@ -123,15 +123,18 @@ fn decode(decoder: &mut StreamDecoder, frames: Frames) -> RecordBatch {
     batch
 }
 
-/// Each record as text: op, key, and the members that are asked for.
-fn shown(batch: &RecordBatch) -> Vec<String> {
-    let record = |row: &Row| match row {
+fn record_of(batch: &RecordBatch, row: &Row) -> Record {
+    match row {
         Row::Planned { plan, first_cell } => {
             let view = batch.view(*plan, *first_cell);
             batch.plans[*plan as usize].materialize(&view).unwrap()
         }
         Row::Tree { record } => batch.records[*record as usize].clone(),
-    };
+    }
+}
+
+/// Each record as text: op, key, and the members that are asked for.
+fn shown(batch: &RecordBatch) -> Vec<String> {
     let text = |value: &Value| match value {
         Value::Struct(fields) => {
             let fields = fields.values().iter().map(|value| match value {
@@ -149,10 +152,12 @@ fn shown(batch: &RecordBatch) -> Vec<String> {
         .rows
         .iter()
         .map(|row| {
-            let record = record(row);
+            let record = record_of(batch, row);
             let key = text(&record.key.value);
+            let of_row = |h: &&Header| !h.key.starts_with("__debezium.context.");
+            let headers = record.headers.iter().filter(of_row);
             let headers: Vec<_> =
-                record.headers.iter().map(|h| format!(" {}={}", h.key, text(&h.value))).collect();
+                headers.map(|h| format!(" {}={}", h.key, text(&h.value))).collect();
             let Some(value) = record.value.value.as_struct() else {
                 return format!("tombstone {key}{}", headers.concat());
             };
@@ -205,6 +210,31 @@ fn every_operation_becomes_its_records() {
     assert_eq!(
         batch.seals[0].offset.offset.as_ref(),
         r#"{"lsn_proc":90,"messageType":"COMMIT","lsn_commit":90,"lsn":90,"txId":7,"ts_usec":946684801000123}"#
+    );
+}
+
+#[test]
+fn rows_say_which_run_they_are_of() {
+    let headers = |more: &[(&str, &str)]| {
+        let config = config(more);
+        let mut decoder = decoder(&config, 10);
+        decoder.stage(vec![Some(table(&config))]);
+        let frames = Frames::default().begin(20, 90, 7).relation().insert(20, "1", "one");
+        let frames = frames.update(50, Some((b'K', &[Some("1"), None])), &[Some("2"), Some("x")]);
+        let batch = decode(&mut decoder, frames.commit(90));
+        let records: Vec<_> = batch.rows.iter().map(|row| record_of(&batch, row)).collect();
+        let keys = |record: &Record| {
+            let keys = record.headers.iter().map(|h| h.key.trim_start_matches("__debezium."));
+            keys.collect::<Vec<_>>().join(" ")
+        };
+        records.iter().map(keys).collect::<Vec<_>>()
+    };
+    let context = "context.connectorLogicalName context.taskId context.connectorName context.runId";
+    let (old, new) = (format!("oldkey {context}"), format!("newkey {context}"));
+    assert_eq!(headers(&[]), [context, &new, &new, &old]);
+    assert_eq!(
+        headers(&[("extended.headers.enabled", "false")]),
+        ["", "newkey", "newkey", "oldkey"]
     );
 }
 

@@ -102,7 +102,9 @@ impl Writers {
         let (shape, node) = shape(schema, &mut cell_count, true, options);
         let topic: Arc<str> = topic.into();
         let value = Some(PlannedValue { schema: Some(schema.clone()), node });
-        let plan = Arc::new(RowPlan { topic: topic.clone(), key: None, value, cell_count });
+        let plan =
+            RowPlan { topic: topic.clone(), key: None, value, cell_count, headers: [].into() };
+        let plan = Arc::new(plan);
         if self.writers.len() >= cache_size {
             self.writers.remove(0);
         }

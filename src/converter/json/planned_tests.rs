@@ -220,7 +220,7 @@ impl Layout {
 
 fn plan_of(schema: &Arc<Schema>, node: PlanNode, cell_count: usize) -> Arc<RowPlan> {
     let value = Some(PlannedValue { schema: Some(schema.clone()), node });
-    Arc::new(RowPlan { topic: "t".into(), key: None, value, cell_count })
+    Arc::new(RowPlan { topic: "t".into(), key: None, value, cell_count, headers: [].into() })
 }
 
 fn settings(schemas: bool, numeric: bool) -> [(&'static str, &'static str); 2] {

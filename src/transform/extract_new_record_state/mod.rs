@@ -262,8 +262,7 @@ impl ExtractNewRecordState {
             }
         };
         let topic = self.planned_route(schema, image, row)?.unwrap_or_else(|| input.topic.clone());
-        let (key, cell_count) = (input.key.clone(), input.cell_count);
-        Some(Planned::Plan(Arc::new(RowPlan { topic, key, value: output, cell_count })))
+        Some(Planned::Plan(Arc::new(RowPlan { topic, value: output, ..input.clone() })))
     }
 
     fn planned_tombstone(&self, input: &RowPlan) -> Option<Planned> {

@@ -155,7 +155,8 @@ fn planned(event: Option<&Event>) -> (Arc<RowPlan>, RecordBatch) {
         PlannedValue { schema: Some(envelope(&event.row)), node }
     });
     let topic = "cdc.commerce.products".into();
-    let plan = RowPlan { topic, key: Some(key), value, cell_count: batch.cells.len() };
+    let plan =
+        RowPlan { topic, key: Some(key), value, cell_count: batch.cells.len(), headers: [].into() };
     (Arc::new(plan), batch)
 }
 

@@ -70,6 +70,7 @@ impl FakeSource {
                 },
             }),
             cell_count: 1,
+            headers: [].into(),
         });
         Self { plan, next: start, turns: turns.into_iter(), told: Arc::default() }
     }

@@ -308,6 +308,7 @@ fn plan(schema: &Arc<Schema>) -> Arc<RowPlan> {
             node: Node::Struct { presence: None, fields },
         }),
         cell_count: 5,
+        headers: [].into(),
     })
 }
 
