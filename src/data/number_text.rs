@@ -4,6 +4,11 @@ use num_bigint::{BigInt, Sign};
 
 /// Appends a FLOAT64 as `Double.toString` does.
 pub fn push_f64(out: &mut Vec<u8>, number: f64) {
+    // As for FLOAT32.
+    if number.abs().to_bits() == 1 {
+        out.extend_from_slice(if number < 0.0 { b"-4.9E-324" } else { b"4.9E-324" });
+        return;
+    }
     if number.is_finite() {
         let mut buffer = ryu::Buffer::new();
         push_java_float(out, buffer.format_finite(number), number.abs());
@@ -14,6 +19,11 @@ pub fn push_f64(out: &mut Vec<u8>, number: f64) {
 
 /// Appends a FLOAT32 as `Float.toString` does.
 pub fn push_f32(out: &mut Vec<u8>, number: f32) {
+    // The smallest number has one digit that tells it apart, and Java writes two that are nearest.
+    if number.abs().to_bits() == 1 {
+        out.extend_from_slice(if number < 0.0 { b"-1.4E-45" } else { b"1.4E-45" });
+        return;
+    }
     if number.is_finite() {
         let mut buffer = ryu::Buffer::new();
         push_java_float(out, buffer.format_finite(number), number.abs().into());
@@ -136,6 +146,15 @@ mod tests {
         let mut out = Vec::new();
         write(&mut out);
         String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn the_smallest_numbers_have_two_digits() {
+        assert_eq!(written(|out| push_f32(out, f32::from_bits(1))), "1.4E-45");
+        assert_eq!(written(|out| push_f32(out, -f32::from_bits(1))), "-1.4E-45");
+        assert_eq!(written(|out| push_f32(out, f32::from_bits(14))), "2.0E-44");
+        assert_eq!(written(|out| push_f64(out, f64::from_bits(1))), "4.9E-324");
+        assert_eq!(written(|out| push_f64(out, f64::from_bits(4))), "2.0E-323");
     }
 
     #[test]

@@ -57,13 +57,15 @@ VARIANTS = {
             "column.mask.with.6.chars": "peer.texts.c_text",
             "column.truncate.to.4.chars": "peer.texts.c_varchar,peer.bulk.s",
             "column.propagate.source.type": "peer.(numbers|texts|times)\\..*",
-            "column.mask.hash.SHA-256.with.salt.salt": "peer.full_identity.a",
             "schema.name.adjustment.mode": "avro",
             "field.name.adjustment.mode": "avro",
             "unavailable.value.placeholder": "hex:4142",
             "skip.messages.without.change": "true",
+            # In this mode the original cannot fill in the columns of a deleted row.
+            "table.exclude.list": "peer.required",
         },
     ),
+    "masked": (3, {"table.include.list": "peer.(full_identity|zz_marker)", "column.mask.hash.SHA-256.with.salt.salt": "peer.full_identity.a"}),
     "microseconds": (
         3,
         {
@@ -122,9 +124,9 @@ class Side:
         status = self.worker.call("GET", f"/connectors/{self.variant}/status")
         for part in [status["connector"], *status["tasks"]]:
             if part["state"] == "FAILED":
-                # Without the stack; the first line says what, the last cause why.
+                # What and why, without the stack.
                 lines = [line for line in part.get("trace", "FAILED").splitlines() if not line.startswith("\t")]
-                return lines[0] if len(lines) == 1 else f"{lines[0]} ... {lines[-1]}"
+                return " | ".join(lines)
         return None
 
 

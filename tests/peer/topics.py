@@ -26,9 +26,9 @@ class Topics:
     """A reader of everything that a cluster has."""
 
     def __init__(self, kafka):
-        self.admin = AdminClient({"bootstrap.servers": kafka})
+        self.admin = AdminClient({"bootstrap.servers": kafka, "log_level": 0})
         self.consumer = Consumer(
-            {"bootstrap.servers": kafka, "group.id": "peer-reader", "enable.auto.commit": False, "allow.auto.create.topics": False}
+            {"bootstrap.servers": kafka, "log_level": 0, "group.id": "peer-reader", "enable.auto.commit": False, "allow.auto.create.topics": False}
         )
 
     def delete(self, prefixes):
@@ -148,7 +148,7 @@ def brief(record):
 
 def of_texts(a, b):
     try:
-        mine, other = (None if t is None else json.loads(t.replace(b',ts,', b",").replace(b",ts}", b"}")) for t in (a, b))
+        mine, other = (None if t is None else json.loads(t.replace(b",ts,", b",").replace(b",ts}", b"}"), parse_float=str) for t in (a, b))
     except ValueError:
         return [("", text(a), text(b))]
     found = list(of_json(mine, other, ""))

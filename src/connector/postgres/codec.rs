@@ -356,7 +356,7 @@ impl Codec {
                 }
                 _ => Some(Decoded::Same),
             },
-            Self::IntervalMicros => datetime::interval(text)?.as_micros().map(Decoded::I64),
+            Self::IntervalMicros => Some(Decoded::I64(datetime::interval(text)?.as_micros())),
             Self::IntervalText => {
                 datetime::write_interval(out, datetime::interval(text)?);
                 Some(Decoded::Scratch)

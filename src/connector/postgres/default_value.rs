@@ -96,6 +96,11 @@ fn stand_in(type_name: &str, codec: &Codec, schema: &Arc<Schema>) -> Value {
     let text = match type_name {
         "uuid" => "00000000-0000-0000-0000-000000000000",
         "json" | "jsonb" => "{}",
+        // With the column's precision, unlike the stand-in of a row that is not known.
+        "timestamptz" => {
+            let epoch = codec.value(schema, b"1970-01-01 00:00:00+00");
+            return epoch.unwrap_or_else(|| zero(codec, schema));
+        }
         _ => return zero(codec, schema),
     };
     Value::string(text)

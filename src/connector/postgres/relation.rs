@@ -13,7 +13,7 @@ use crate::connector::postgres::envelope::{Plans, ReadPlans};
 use crate::connector::postgres::names;
 use crate::connector::postgres::offset::SnapshotPoint;
 use crate::connector::postgres::pgoutput::{Datum, DecodeError, RelationMessage, Tuple};
-use crate::connector::postgres::type_mapping::{Phase, TypeTable, unavailable};
+use crate::connector::postgres::type_mapping::{PgKind, Phase, TypeTable, unavailable};
 use crate::data::{Cell, RecordBatch, Schema, Value};
 use crate::error::ConnectError;
 
@@ -222,7 +222,9 @@ impl Relation {
             let optional = mapping.schema.with_optional(!column.not_null);
             let type_name = ty.map_or("", |ty| ty.name.as_str());
             let bare = optional.clone().build();
-            let default = column.default.as_deref();
+            // Of a domain's column the original shows none.
+            let domain = ty.is_some_and(|ty| matches!(ty.kind, PgKind::Domain(..)));
+            let default = column.default.as_deref().filter(|_| !domain);
             let default = default
                 .and_then(|text| default_value::parse(text, type_name, &mapping.codec, &bare));
             let schema = match default {

@@ -389,8 +389,12 @@ impl StreamDecoder {
             }
         }
         let open = self.transaction.as_ref().filter(|_| transactional);
-        let commit = if transactional { self.last_commit } else { Some(lsn) };
-        let sequence = sequence(commit, lsn);
+        if !transactional {
+            // It is a commit of its own, and what follows says so.
+            self.last_commit = Some(lsn);
+            filling.meta_lsn = None;
+        }
+        let sequence = sequence(self.last_commit, lsn);
         let xid = open.map(|open| open.xid);
         let micros = open.map_or(self.last_commit_micros, |open| open.commit_micros);
         if let Some(record) = self.messages.record(lsn, &sequence, xid, micros, prefix, content) {

@@ -340,9 +340,13 @@ pub(super) fn unavailable(codec: &Codec, schema: &Schema, placeholder: &[u8]) ->
             let Some(items) = schema.value_schema() else { return Value::Null };
             match (element.as_ref(), items.ty()) {
                 (Codec::Text, _) if items.name() == Some("io.debezium.data.Uuid") => Value::Null,
-                (Codec::Integer | Codec::Date(_), Type::Int32) => Value::Array(
-                    placeholder.iter().map(|byte| Value::Int32((*byte).into())).collect(),
-                ),
+                (Codec::Integer | Codec::Date(_), Type::Int32)
+                    if items.name() != Some(logical::DATE) =>
+                {
+                    Value::Array(
+                        placeholder.iter().map(|byte| Value::Int32((*byte).into())).collect(),
+                    )
+                }
                 (Codec::Integer, Type::Int64) => Value::Array(
                     placeholder.iter().map(|byte| Value::Int64((*byte).into())).collect(),
                 ),

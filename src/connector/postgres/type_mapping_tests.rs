@@ -285,7 +285,7 @@ fn defaults_are_read_from_expressions() {
             "'2024-02-28 23:02:03+00'::timestamp with time zone",
             Some(string("2024-02-28T23:02:03.000000Z")),
         ),
-        ("timestamptz", -1, "now()", Some(string("1970-01-01T00:00:00Z"))),
+        ("timestamptz", -1, "now()", Some(string("1970-01-01T00:00:00.000000Z"))),
         ("uuid", -1, "gen_random_uuid()", Some(string("00000000-0000-0000-0000-000000000000"))),
         ("jsonb", -1, "'{\"a\": 1}'::jsonb", Some(string("{\"a\": 1}"))),
         ("bit", 3, "'101'::\"bit\"", Some(Value::Bytes(Bytes::from_static(&[5])))),
