@@ -1,7 +1,12 @@
 # shellcheck shell=bash
 # Apache Kafka: one broker in KRaft mode, from the jars that dev/kafka/pom.xml names. Sourced by dev/services.
 
-kafka_jars() { echo "$cache/kafka-$(sha256sum "$repo/dev/kafka/pom.xml" | cut -c1-12)"; }
+# Another version than the one that pom.xml names, for trying it out.
+kafka_version=${FERROCONNECT_KAFKA_VERSION:-}
+
+kafka_jars() {
+  echo "$cache/kafka-$(sha256sum "$repo/dev/kafka/pom.xml" | cut -c1-12)${kafka_version:+-$kafka_version}"
+}
 
 kafka_install() {
   has java || apt_install "the Kafka broker" openjdk-17-jre-headless
@@ -13,7 +18,7 @@ kafka_install() {
   local unfinished=$jars.new
   rm -rf "$unfinished"
   quietly mvn -B -q -f "$repo/dev/kafka/pom.xml" dependency:copy-dependencies \
-    -DincludeScope=runtime -DoutputDirectory="$unfinished"
+    -DincludeScope=runtime -DoutputDirectory="$unfinished" ${kafka_version:+"-Dkafka.version=$kafka_version"}
   mv -T "$unfinished" "$jars"
 }
 
