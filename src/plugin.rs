@@ -15,9 +15,12 @@ use crate::converter::{
 use crate::error::ConnectError;
 use crate::transform::predicate::{has_header_key, record_is_tombstone, topic_name_matches};
 use crate::transform::{
-    Predicate, Transformation, cast, drop_headers, extract_field, extract_new_record_state, filter,
-    flatten, header_from, hoist_field, insert_field, insert_header, mask_field, regex_router,
-    replace_field, set_schema_metadata, timestamp_converter, timestamp_router, value_to_key,
+    Predicate, Transformation, by_logical_table_router, cast, drop_headers,
+    extract_changed_record_state, extract_field, extract_new_record_state, filter, flatten,
+    header_from, header_to_value, hoist_field, insert_field, insert_header, mask_field,
+    partition_routing, read_to_insert_event, regex_router, replace_field,
+    schema_change_event_filter, set_schema_metadata, timestamp_converter, timestamp_router,
+    value_to_key,
 };
 
 /// Makes the connector that plans; its configuration passed the plugin's [`ConfigDef`].
@@ -188,11 +191,48 @@ fn debezium_transformations() -> Vec<Plugin> {
         config_def,
         constructor: Constructor::Transformation(construct),
     };
-    vec![debezium(
-        "io.debezium.transforms.ExtractNewRecordState",
-        extract_new_record_state::config_def,
-        extract_new_record_state::construct,
-    )]
+    vec![
+        debezium(
+            "io.debezium.connector.mysql.transforms.ReadToInsertEvent",
+            read_to_insert_event::config_def,
+            read_to_insert_event::construct,
+        ),
+        debezium(
+            "io.debezium.transforms.ByLogicalTableRouter",
+            by_logical_table_router::config_def,
+            by_logical_table_router::construct,
+        ),
+        debezium(
+            "io.debezium.transforms.ExtractChangedRecordState",
+            extract_changed_record_state::config_def,
+            extract_changed_record_state::construct,
+        ),
+        debezium(
+            "io.debezium.transforms.ExtractNewRecordState",
+            extract_new_record_state::config_def,
+            extract_new_record_state::construct,
+        ),
+        debezium(
+            "io.debezium.transforms.HeaderToValue",
+            header_to_value::config_def,
+            header_to_value::construct,
+        ),
+        debezium(
+            "io.debezium.transforms.SchemaChangeEventFilter",
+            schema_change_event_filter::config_def,
+            schema_change_event_filter::construct,
+        ),
+        debezium(
+            "io.debezium.transforms.ToLogicalTopicRouter",
+            by_logical_table_router::topic_config_def,
+            by_logical_table_router::construct_to_topic,
+        ),
+        debezium(
+            "io.debezium.transforms.partitions.PartitionRouting",
+            partition_routing::config_def,
+            partition_routing::construct,
+        ),
+    ]
 }
 
 #[expect(clippy::too_many_lines, reason = "a list")]

@@ -1,23 +1,31 @@
 //! Single message transforms and predicates; one file each, named as the class in snake case.
 
+pub mod by_logical_table_router;
 pub mod cast;
 pub mod drop_headers;
+mod envelope;
+pub mod extract_changed_record_state;
 pub mod extract_field;
 pub mod extract_new_record_state;
 mod field_path;
 pub mod filter;
 pub mod flatten;
 pub mod header_from;
+pub mod header_to_value;
 pub mod hoist_field;
 pub mod insert_field;
 pub mod insert_header;
 mod java_date_format;
 mod java_regex;
 pub mod mask_field;
+pub mod partition_routing;
 pub mod predicate;
+pub mod read_to_insert_event;
 mod rebuild;
 pub mod regex_router;
 pub mod replace_field;
+pub mod schema_change_event_filter;
+mod schema_name;
 pub mod set_schema_metadata;
 mod target;
 #[cfg(test)]

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use super::{Keep, Planned, Transformation};
 use crate::config::Props;
 use crate::data::{
-    Cell, Node, PlannedValue, Record, RecordBatch, RowPlan, Schema, SchemaBuilder, Type, Value,
+    Cell, Node, PlannedValue, Record, RecordBatch, RowPlan, Schema, SchemaAndValue, SchemaBuilder,
+    Struct, Type, Value,
 };
 use crate::error::ConnectError;
 
@@ -30,7 +31,7 @@ pub(super) fn apply(smt: &mut dyn Transformation, record: &mut Record) -> Result
     })
 }
 
-fn row() -> Arc<Schema> {
+fn row_schema() -> Arc<Schema> {
     let kind = SchemaBuilder::new(Type::String).optional().default_value(Value::string("n/a"));
     SchemaBuilder::structure()
         .optional()
@@ -56,7 +57,7 @@ pub(super) fn shape(topic: &str) -> (Arc<RowPlan>, RecordBatch) {
     let plan = RowPlan {
         topic: topic.into(),
         key: part(key, 1),
-        value: part(row(), 3),
+        value: part(row_schema(), 3),
         cell_count: 3,
         headers: [].into(),
     };
@@ -102,4 +103,45 @@ pub(super) fn plan_agrees(
         }
     }
     true
+}
+
+/// The row of [`change`].
+pub(super) fn row(id: i32, name: &str) -> Value {
+    let values = vec![Value::Int32(id), Value::string(name)];
+    Value::Struct(Box::new(Struct::new(row_of_change(), values)))
+}
+
+fn row_of_change() -> Arc<Schema> {
+    SchemaBuilder::structure()
+        .optional()
+        .name("s.db.t.Value")
+        .field("id", SchemaBuilder::new(Type::Int32).build())
+        .field("name", SchemaBuilder::new(Type::String).optional().build())
+        .build()
+}
+
+/// A change event of the table `t`; the images are rows, or null.
+pub(super) fn change(op: &str, before: Value, after: Value) -> Record {
+    let row = [&before, &after].into_iter().find_map(Value::as_struct);
+    let row = row.map_or_else(row_of_change, |row| row.schema().clone());
+    let plain = |ty| SchemaBuilder::new(ty).build();
+    let source = SchemaBuilder::structure()
+        .name("source")
+        .field("ts_ms", plain(Type::Int64))
+        .field("table", plain(Type::String))
+        .build();
+    let schema = SchemaBuilder::structure()
+        .name("s.db.t.Envelope")
+        .version(2)
+        .field("before", row.clone())
+        .field("after", row)
+        .field("source", source.clone())
+        .field("op", plain(Type::String))
+        .field("ts_ms", SchemaBuilder::new(Type::Int64).optional().build())
+        .build();
+    let source = Struct::new(source, vec![Value::Int64(1000), Value::string("t")]);
+    let values =
+        vec![before, after, Value::Struct(Box::new(source)), Value::string(op), Value::Int64(2000)];
+    let value = Value::Struct(Box::new(Struct::new(schema.clone(), values)));
+    Record { value: SchemaAndValue { schema: Some(schema), value }, ..record("s.db.t") }
 }

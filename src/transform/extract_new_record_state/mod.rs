@@ -11,7 +11,8 @@ use std::sync::Arc;
 
 pub use self::config::config_def;
 use self::config::{OnDelete, Settings};
-use self::recipe::{Image, Place, Recipe, is_kept, not_a_field};
+use self::recipe::{Image, Place, Recipe, is_kept};
+use super::envelope::{is_envelope, not_a_field};
 use super::rebuild::{Fields, MadeOnce, basics};
 use super::{Keep, Planned, Transformation};
 use crate::config::Props;
@@ -96,11 +97,6 @@ impl Transformation for ExtractNewRecordState {
         }
         Ok(Keep::Record)
     }
-}
-
-/// The test that all of Debezium's transforms make.
-fn is_envelope(schema: &Schema) -> bool {
-    schema.name().is_some_and(|name| name.ends_with(".Envelope"))
 }
 
 fn row_schema(envelope: &Schema) -> Option<Arc<Schema>> {

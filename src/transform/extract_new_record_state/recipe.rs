@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::config::{DeletedPlace, Metadata, OnDelete, Settings};
 use crate::data::{Field, Node, Schema, SchemaBuilder, Struct, Type, Value};
 use crate::error::{ConnectError, DataError};
+use crate::transform::envelope::not_a_field;
 use crate::transform::rebuild::{Fields, basics, node_or_default, or_default};
 
 const DELETED: &str = "__deleted";
@@ -142,11 +143,6 @@ impl Draft {
 pub(super) fn is_kept(field: &Field, dropped: &[String], settings: &Settings) -> bool {
     let protected = settings.drop_only_optional && !field.schema.is_optional();
     protected || !dropped.contains(&field.name)
-}
-
-/// The original's text for a field that a struct does not have.
-pub(super) fn not_a_field(name: &str) -> ConnectError {
-    ConnectError::data(format!("{name} is not a valid field name"))
 }
 
 impl Place {
