@@ -34,11 +34,16 @@ pub(super) enum Codec {
     },
     /// Two cells: scale and unscaled bytes.
     VariableDecimal,
-    DecimalText,
+    /// With so many digits behind the point where the server does not say.
+    DecimalText {
+        scale: usize,
+    },
     Money {
         digits: u8,
     },
-    MoneyText,
+    MoneyText {
+        digits: u8,
+    },
     MoneyDouble,
     Date(Infinities),
     DateText(Infinities),
@@ -91,6 +96,9 @@ impl Infinities {
     pub(super) const STREAM: Self = Self { positive: -2_147_472_692, negative: -2_147_472_691 };
     /// In a snapshot: the original reads these through another calendar.
     pub(super) const SNAPSHOT: Self = Self { positive: -622_191_234, negative: -625_821_272 };
+    /// In a snapshot, as text: the ends of that calendar.
+    pub(super) const SNAPSHOT_TEXT: Self =
+        Self { positive: 106_751_991_166, negative: 106_748_361_128 };
 }
 
 /// What a text was decoded to.
@@ -250,9 +258,9 @@ impl Codec {
             Self::Bits => bits(text, out),
             Self::Decimal { .. }
             | Self::VariableDecimal
-            | Self::DecimalText
+            | Self::DecimalText { .. }
             | Self::Money { .. }
-            | Self::MoneyText
+            | Self::MoneyText { .. }
             | Self::MoneyDouble => self.decode_decimal(text, out),
             Self::HstoreJson => array::hstore_json(text, out).map(|()| Decoded::Scratch),
             Self::HstoreMap => array::hstore_map(text).map(Decoded::Tree),
@@ -269,7 +277,7 @@ impl Codec {
     fn decode_decimal(&self, text: &[u8], out: &mut Vec<u8>) -> Option<Decoded> {
         let plain;
         let text = match self {
-            Self::Money { .. } | Self::MoneyText | Self::MoneyDouble => {
+            Self::Money { .. } | Self::MoneyText { .. } | Self::MoneyDouble => {
                 plain = numeric::plain_money(text)?;
                 plain.as_slice()
             }
@@ -278,7 +286,7 @@ impl Codec {
         let parsed = numeric::parse(text)?;
         let Numeric::Finite { negative, whole, fraction } = parsed else {
             // Connect's decimals have no such values.
-            let Self::DecimalText = self else { return Some(Decoded::Null) };
+            let Self::DecimalText { .. } = self else { return Some(Decoded::Null) };
             out.extend_from_slice(match parsed {
                 Numeric::Infinity => b"POSITIVE_INFINITY".as_slice(),
                 Numeric::NegativeInfinity => b"NEGATIVE_INFINITY",
@@ -302,7 +310,7 @@ impl Codec {
                 Some(Decoded::Scaled(scale))
             }
             Self::MoneyDouble => float(text),
-            Self::MoneyText => {
+            Self::MoneyText { .. } => {
                 out.extend_from_slice(text);
                 Some(Decoded::Scratch)
             }
@@ -564,8 +572,8 @@ mod tests {
         let schema = SchemaBuilder::new(Type::String).build();
         let mut batch = RecordBatch::default();
         Codec::Text.push_wire(&schema, b"ten", 7, &mut batch).unwrap();
-        Codec::DecimalText.push_wire(&schema, b"1.50", 11, &mut batch).unwrap();
-        Codec::DecimalText.push_wire(&schema, b"NaN", 20, &mut batch).unwrap();
+        Codec::DecimalText { scale: 2 }.push_wire(&schema, b"1.50", 11, &mut batch).unwrap();
+        Codec::DecimalText { scale: 2 }.push_wire(&schema, b"NaN", 20, &mut batch).unwrap();
         Codec::Text.push_copied(&schema, b"copied", &mut batch).unwrap();
         assert_eq!(
             batch.cells,

@@ -22,6 +22,13 @@ pub(super) fn parse(
         Literal::Text(text) => text,
         Literal::Function => return Some(stand_in(type_name, codec, schema)),
     };
+    if let Codec::DecimalText { scale } = codec
+        && let Some((whole, fraction)) = text.split_once('.').or(Some((&text, "")))
+        && fraction.len() < *scale
+        && whole.chars().all(|c| c.is_ascii_digit() || c == '-')
+    {
+        return Some(Value::string(format!("{whole}.{fraction:0<scale$}")));
+    }
     codec.value(schema, text.as_bytes()).filter(|value| !value.is_null())
 }
 

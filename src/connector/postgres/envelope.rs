@@ -333,7 +333,8 @@ fn stream_source(shape: &TableShape, config: &PostgresConfig) -> Node {
             text("postgresql"),
             text(&config.topic_prefix),
             Node::cell(meta::SOURCE_MS),
-            text("false"),
+            // The schema has a default for it.
+            Node::Const(Value::Null),
             text(&config.server.database),
             Node::cell(meta::SEQUENCE),
             Node::cell(meta::SOURCE_US),

@@ -84,7 +84,7 @@ impl LogicalMessages {
                 Value::string("postgresql"),
                 Value::string(&self.prefix),
                 Value::Int64(commit_micros.div_euclid(1000)),
-                Value::string("false"),
+                Value::Null,
                 Value::string(&self.database),
                 Value::string(sequence),
                 Value::Int64(commit_micros),

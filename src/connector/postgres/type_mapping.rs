@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use md5::{Digest as _, Md5};
 use num_bigint::BigInt;
 
 use crate::connector::postgres::codec::{Codec, Infinities, Unit, structure};
@@ -147,7 +148,10 @@ impl TypeTable<'_> {
     fn numeric(self, modifier: i32) -> Mapping {
         match (self.modes.decimal, numeric_modifier(modifier)) {
             (DecimalMode::Double, _) => plain(Type::Float64, Codec::Float64),
-            (DecimalMode::Text, _) => plain(Type::String, Codec::DecimalText),
+            (DecimalMode::Text, modifier) => {
+                let scale = modifier.map_or(0, |(_, scale)| usize::try_from(scale).unwrap_or(0));
+                plain(Type::String, Codec::DecimalText { scale })
+            }
             (DecimalMode::Precise, Some((precision, scale))) => of(
                 SchemaBuilder::decimal(scale)
                     .parameter("connect.decimal.precision", precision.to_string()),
@@ -161,7 +165,7 @@ impl TypeTable<'_> {
         let digits = self.modes.money_digits;
         match self.modes.decimal {
             DecimalMode::Double => plain(Type::Float64, Codec::MoneyDouble),
-            DecimalMode::Text => plain(Type::String, Codec::MoneyText),
+            DecimalMode::Text => plain(Type::String, Codec::MoneyText { digits }),
             DecimalMode::Precise => {
                 of(SchemaBuilder::decimal(digits.into()), Codec::Money { digits })
             }
@@ -175,7 +179,13 @@ impl TypeTable<'_> {
         };
         match self.modes.time {
             TimeMode::Connect => connect(Type::Int32, logical::DATE, Codec::Date(infinite)),
-            TimeMode::IsoString => named(Type::String, TIME, "IsoDate", Codec::DateText(infinite)),
+            TimeMode::IsoString => {
+                let infinite = match self.phase {
+                    Phase::Snapshot => Infinities::SNAPSHOT_TEXT,
+                    Phase::Stream => infinite,
+                };
+                named(Type::String, TIME, "IsoDate", Codec::DateText(infinite))
+            }
             _ => named(Type::Int32, TIME, "Date", Codec::Date(infinite)),
         }
     }
@@ -339,7 +349,11 @@ pub(super) fn unavailable(codec: &Codec, schema: &Schema, placeholder: &[u8]) ->
         Codec::Array(element) => {
             let Some(items) = schema.value_schema() else { return Value::Null };
             match (element.as_ref(), items.ty()) {
-                (Codec::Text, _) if items.name() == Some("io.debezium.data.Uuid") => Value::Null,
+                (Codec::Text, _) if items.name() == Some("io.debezium.data.Uuid") => {
+                    // As Java's UUID.nameUUIDFromBytes: version 3 without a namespace.
+                    let name = uuid::Builder::from_md5_bytes(Md5::digest(placeholder).into());
+                    Value::Array(vec![Value::string(name.into_uuid().to_string())])
+                }
                 (Codec::Integer | Codec::Date(_), Type::Int32)
                     if items.name() != Some(logical::DATE) =>
                 {
@@ -367,6 +381,15 @@ pub(super) fn unavailable(codec: &Codec, schema: &Schema, placeholder: &[u8]) ->
 pub(super) fn zero(codec: &Codec, schema: &Arc<Schema>) -> Value {
     if let Some(default) = schema.default_value() {
         return default.clone();
+    }
+    let decimal = |scale: usize| match scale {
+        0 => "0".to_owned(),
+        scale => format!("0.{:0<scale$}", ""),
+    };
+    match codec {
+        Codec::DecimalText { scale } => return Value::string(decimal(*scale)),
+        Codec::MoneyText { digits } => return Value::string(decimal((*digits).into())),
+        _ => {}
     }
     let text = match codec {
         Codec::ZonedTime | Codec::TimeText => Some("00:00:00Z"),

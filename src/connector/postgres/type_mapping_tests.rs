@@ -249,6 +249,29 @@ fn placeholders_and_zeros() {
     assert_eq!(of(&array("int4"), -1).0, Value::Array(vec![Value::Int32(95), Value::Int32(112)]));
     assert_eq!(of(&array("int2"), -1).0, Value::Null);
     assert_eq!(of(&base("timestamptz"), -1).1, string("1970-01-01T00:00:00Z"));
+    let name = "b68a35a7-17ad-35b3-af2a-ae46edb4545a";
+    let mapping = table.map(&array("uuid"), -1).unwrap();
+    let placeholder =
+        unavailable(&mapping.codec, &mapping.schema.build(), b"__debezium_unavailable_value");
+    assert_eq!(placeholder, Value::Array(vec![string(name)]));
+}
+
+#[test]
+fn decimals_as_text_have_the_columns_scale() {
+    let modes = TypeModes { decimal: DecimalMode::Text, ..modes() };
+    let table = TypeTable { modes: &modes, phase: Phase::Stream };
+    let of = |name: &str, modifier: i32, default: &str| {
+        let mapping = table.map(&base(name), modifier).unwrap();
+        let schema = mapping.schema.build();
+        let default = default_value::parse(default, name, &mapping.codec, &schema);
+        (zero(&mapping.codec, &schema), default)
+    };
+    let texts = |zero: &str, default: &str| (string(zero), Some(string(default)));
+    assert_eq!(of("numeric", numeric(8, 2), "1.5"), texts("0.00", "1.50"));
+    assert_eq!(of("numeric", numeric(8, 2), "'-7'::integer"), texts("0.00", "-7.00"));
+    assert_eq!(of("numeric", numeric(8, 0), "7"), texts("0", "7"));
+    assert_eq!(of("numeric", -1, "3.1400"), texts("0", "3.1400"));
+    assert_eq!(of("money", -1, "1").0, string("0.00"));
 }
 
 #[test]
