@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo up down test bench peer-conformance lint build install
+.PHONY: help demo up down test bench peer-conformance peer-bench peer-bench-full lint build install
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -24,6 +24,12 @@ bench: build ## CPU-seconds per million events, beside the physical floors
 
 peer-conformance: build ## Ours beside the real Kafka Connect and Debezium: what differs (needs a JDK and Maven)
 	tests/peer/conformance
+
+peer-bench: build ## Ours beside the real Kafka Connect and Debezium: what it costs
+	tests/peer/bench
+
+peer-bench-full: build ## The same in full size: some hours
+	tests/peer/bench --full
 
 lint: ## Formatting and clippy
 	dev/cargo fmt --all --check

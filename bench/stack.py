@@ -75,7 +75,9 @@ class Services:
         return done.stdout.strip() or None
 
     def versions(self):
-        jars = " ".join(p.name for p in CACHE.glob("kafka-*/kafka_*.jar"))
+        # The one that runs: the cache may have several.
+        command = Path(f"/proc/{self.pid('kafka')}/cmdline").read_text().split("\0")
+        jars = " ".join(p.name for p in Path(command[command.index("-cp") + 1]).parent.glob("kafka_*.jar"))
         return {
             "ferroconnect": tool_output([BINARY, "--version"], self.library_path).rpartition(" ")[2],
             "commit": tool_output(["git", "-C", REPO, "rev-parse", "--short", "HEAD"]),

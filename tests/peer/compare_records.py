@@ -9,6 +9,7 @@ import re
 import subprocess
 import time
 
+import on_purpose
 import topics
 from originals import HERE, Original, Ours
 from stack import BenchError
@@ -221,7 +222,14 @@ def report(reader, pair, failures):
         for part, path, a, b in differences:
             add(rows, name, f"{part} {path}", a, b)
     add_offsets(rows, ours, theirs)
-    print(f"    {equal_total} of {total} records equal as bytes, {len(rows)} kinds of difference")
+    meant = {}
+    for (topic, path), row in list(rows.items()):
+        if why := on_purpose.reason(row["topics"][0], path, ours.variant):
+            meant.setdefault(why, []).append(f"{path.strip()} x{row['count']}")
+            del rows[topic, path]
+    print(f"    {equal_total} of {total} records equal as bytes, {len(rows)} kinds of difference, and {len(meant)} on purpose:")
+    for why, paths in meant.items():
+        print(f"    on purpose: {why}: {', '.join(paths)}")
     for (_, path), row in rows.items():
         print(f"    {path}  x{row['count']} in {some(row['topics'])}\n        ours:     {cut(row['ours'])}\n        original: {cut(row['original'])}")
     return count + len(rows)

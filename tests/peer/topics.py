@@ -3,6 +3,7 @@
 import difflib
 import json
 import re
+from datetime import datetime
 
 from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import AdminClient
@@ -73,6 +74,23 @@ class Topics:
         if missing:
             raise RuntimeError(f"could not read to the end of {sorted(missing)}")
         return {name: [record[2:] for record in sorted(found, key=lambda r: r[:2])] for name, found in records.items()}
+
+
+def delays(kafka, topic, field):
+    """Milliseconds from the time in a field of the new row to the record's own, which is the broker's."""
+    reader = Topics(kafka)
+    low, high = reader.ends([topic])[topic, 0]
+    reader.consumer.assign([TopicPartition(topic, 0, low)])
+    found = []
+    while len(found) < high - low:
+        batch = reader.consumer.consume(5000, timeout=10)
+        if not batch:
+            raise RuntimeError(f"{topic} ends early")
+        for message in batch:
+            at = datetime.fromisoformat(json.loads(message.value())["after"][field])
+            found.append(message.timestamp()[1] - at.timestamp() * 1000)
+    reader.consumer.close()
+    return found
 
 
 def normalized(record, theirs, ours):

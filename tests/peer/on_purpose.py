@@ -1,0 +1,28 @@
+"""What differs from the original and shall: docs/compatibility.md says more. Anything else is a difference that counts."""
+
+import re
+
+# Topic, path of the difference, configuration (empty: any), and why.
+KNOWN = [
+    ("arrays", r"\ba_time\b", "", "time[] keeps its microseconds"),
+    ("arrays", r"\ba_timetz\b", "", "timetz[] keeps its fraction"),
+    ("arrays", r"\ba_text\b", "", "the original writes the address of a Java object for the rows of a two-dimensional array"),
+    ("defaults", r"\bd_(concat|user)\b", "", "an expression is no default: the original takes a part of it for the value"),
+    ("index_identity", r"record only|header __(op|debezium\.oldkey)|\b__op\b", "", "an index as replica identity: the original says that a row of key 0 was deleted"),
+    ("texts", r"\bc_name\b", "", "columns of type name are streamed"),
+    ("times", r"\bc_interval3\b", "", "intervals are exact: the original reads their seconds as a binary fraction"),
+    ("times", r"\bc_date\b", "", "dates before Christ are the same in snapshot and stream"),
+    ("times", r"\bc_(ts6|tstz3)\b", "", "beyond the year 294246 microseconds do not fit: null, where the original overflows"),
+    ("numbers", r"\bc_num3810\b", "double", "the shortest text of a double, as Java has it since 19"),
+    ("shapes", r"\bc_(line|lseg|box|path|polygon|circle)\b", "text", "unknown types are the server's text in snapshots too"),
+    ("toast", r"\bb\b", "double|nanos|generation", "an unchanged bytea as text is the placeholder, where the original writes null"),
+    ("GET /offsets", r"", "", "positions lie at commits only"),
+]
+
+
+def reason(topic, path, variant):
+    """Why this difference is meant, or None."""
+    for of_topic, of_path, of_variant, why in KNOWN:
+        if topic.removeprefix(".peer.") == of_topic and re.search(of_path, path) and re.search(of_variant or "", variant):
+            return why
+    return None
