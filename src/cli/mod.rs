@@ -11,9 +11,11 @@ use std::collections::BTreeMap;
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
-use anyhow::Context;
 use clap::{Parser, Subcommand};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+
+use crate::runtime::loggers::LogControl;
 
 /// What every command may ask of the environment: read here once, handed down as a value.
 type Environment = BTreeMap<String, String>;
@@ -105,14 +107,16 @@ fn arm(failpoints: Option<&str>) -> Result<(), String> {
 /// Logs go to standard error: text on a terminal, one JSON object a line otherwise.
 /// `FERROCONNECT_LOG_FORMAT` (`text` or `json`) decides against that, `FERROCONNECT_LOG` (or
 /// `RUST_LOG`) filters.
-fn init_logs(environment: &Environment) -> anyhow::Result<()> {
+/// The levels can be changed while the worker runs.
+fn init_logs(environment: &Environment) -> anyhow::Result<LogControl> {
     let filter = environment
         .get("FERROCONNECT_LOG")
         .or_else(|| environment.get("RUST_LOG"))
         .map_or("info", String::as_str);
-    let filter = EnvFilter::try_new(filter).with_context(|| {
-        format!(
-            "FERROCONNECT_LOG: cannot read \"{filter}\"; write for example info,ferroconnect=debug"
+    let (control, filter) = LogControl::filtering(filter).map_err(|error| {
+        anyhow::anyhow!(
+            "FERROCONNECT_LOG: cannot read \"{filter}\" ({error}); write for example \
+             info,ferroconnect=debug"
         )
     })?;
     let terminal = std::io::stderr().is_terminal();
@@ -124,14 +128,12 @@ fn init_logs(environment: &Environment) -> anyhow::Result<()> {
             anyhow::bail!("FERROCONNECT_LOG_FORMAT: \"{other}\" is neither text nor json")
         }
     };
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(terminal);
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(terminal);
+    let filtered = tracing_subscriber::registry().with(filter);
     if json {
-        builder.json().flatten_event(true).init();
+        filtered.with(lines.json().flatten_event(true)).init();
     } else {
-        builder.init();
+        filtered.with(lines).init();
     }
-    Ok(())
+    Ok(control)
 }

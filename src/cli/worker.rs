@@ -19,6 +19,7 @@ use crate::metrics::Metrics;
 use crate::plugin::Plugins;
 use crate::rest;
 use crate::runtime::herder::{Herder, HerderError, TargetState};
+use crate::runtime::loggers::LogControl;
 use crate::runtime::worker_config::WorkerConfig;
 use crate::store::Store;
 
@@ -39,7 +40,7 @@ pub(super) struct Arguments {
 
 /// Runs until a signal ends it.
 pub(super) fn run(arguments: &Arguments, environment: &Environment) -> anyhow::Result<ExitCode> {
-    super::init_logs(environment)?;
+    let logs = super::init_logs(environment)?;
     install_crypto();
     let (properties, connectors): (Vec<_>, Vec<_>) = arguments
         .files
@@ -53,7 +54,7 @@ pub(super) fn run(arguments: &Arguments, environment: &Environment) -> anyhow::R
         .build()
         .context("cannot start the runtime")?;
     let connectors: Vec<_> = connectors.into_iter().cloned().collect();
-    let outcome = runtime.block_on(serve(config, connectors));
+    let outcome = runtime.block_on(serve(config, connectors, logs));
     // What still blocks a thread (a client library's call) must not hold the exit up.
     runtime.shutdown_timeout(Duration::from_secs(1));
     outcome
@@ -65,7 +66,11 @@ pub(super) fn install_crypto() {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
 }
 
-async fn serve(config: WorkerConfig, mut files: Vec<PathBuf>) -> anyhow::Result<ExitCode> {
+async fn serve(
+    config: WorkerConfig,
+    mut files: Vec<PathBuf>,
+    logs: LogControl,
+) -> anyhow::Result<ExitCode> {
     let started = Instant::now();
     let host = match config.listen_host.as_str() {
         "" => "0.0.0.0",
@@ -82,7 +87,8 @@ async fn serve(config: WorkerConfig, mut files: Vec<PathBuf>) -> anyhow::Result<
     let metrics = Arc::new(Metrics::new());
     let (herder, running) = Herder::start(config, Plugins::builtin(), metrics.clone(), store);
     let shutdown = CancellationToken::new();
-    let server = tokio::spawn(rest::serve(listener, herder.clone(), metrics, shutdown.clone()));
+    let server =
+        tokio::spawn(rest::serve(listener, herder.clone(), metrics, logs, shutdown.clone()));
     info!(address, elapsed_ms = started.elapsed().as_millis(), "worker started");
     for file in files {
         create_if_absent(&herder, &file).await?;

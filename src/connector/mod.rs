@@ -33,6 +33,24 @@ pub trait Connector: Send + Sync {
     /// # Errors
     /// When the work cannot be planned.
     fn task_configs(&self, tasks_max: usize) -> Result<Vec<Props>, ConnectError>;
+
+    /// Looks at changes of a source's stored offsets before they are made (KIP-875), while the
+    /// connector is stopped. `false`: the connector has no opinion, and perhaps positions of its own.
+    ///
+    /// # Errors
+    /// Why they cannot be made; the text goes to the client.
+    fn alter_offsets(&self, _changes: &[OffsetChange]) -> Result<bool, ConnectError> {
+        Ok(false)
+    }
+}
+
+/// A change of a stored offset: JSON as the client sent it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OffsetChange {
+    /// `None`: the client sent none.
+    pub partition: Option<serde_json::Map<String, serde_json::Value>>,
+    /// `None` forgets the partition.
+    pub offset: Option<serde_json::Map<String, serde_json::Value>>,
 }
 
 /// Reads from a source system. One task is one value, built ready to poll; it connects in its first

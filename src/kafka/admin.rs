@@ -8,12 +8,13 @@ use rdkafka::TopicPartitionList;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic as NativeTopic, TopicReplication};
 use rdkafka::client::ClientContext;
 use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
-use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
+use rdkafka::consumer::ConsumerContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::Offset;
 
 use super::client_config::{ClientKind, ClientProps};
 use super::context;
+use super::ffi::{GroupRequest, ask_group};
 use crate::data::TopicPartition;
 use crate::error::ConnectError;
 
@@ -130,47 +131,124 @@ impl Admin {
         }
     }
 
-    /// The offsets that `group` has committed for the partitions of `topics`, in topic order. Asks
-    /// through a consumer that joins nothing.
+    /// The offsets that `group` has committed, by topic and partition; none for an unknown group.
     ///
     /// # Errors
     /// When the cluster does not answer within `deadline`.
     pub async fn group_offsets(
-        props: &ClientProps<'_>,
+        &self,
         group: &str,
-        topics: &[String],
         deadline: Duration,
     ) -> Result<Vec<(TopicPartition, i64)>, ConnectError> {
-        let (mut config, _) = props.build(ClientKind::Consumer)?;
-        config.set("group.id", group).set("statistics.interval.ms", "0");
-        let topics = topics.to_vec();
+        let (client, group) = (self.client.clone(), group.to_owned());
         blocking(move || {
-            let consumer = BaseConsumer::from_config_and_context(&config, Quiet)
-                .map_err(|error| context::call_failure("cannot make a Kafka consumer", error))?;
-            let failed = |error| context::call_failure("cannot read the group's offsets", error);
-            let mut wanted = TopicPartitionList::new();
-            for name in &topics {
-                let metadata = consumer.fetch_metadata(Some(name), deadline).map_err(failed)?;
-                for topic in metadata.topics() {
-                    for partition in topic.partitions() {
-                        wanted.add_partition(topic.name(), partition.id());
-                    }
-                }
-            }
-            let committed = consumer.committed_offsets(wanted, deadline).map_err(failed)?;
-            Ok(committed.elements().iter().filter_map(committed_offset).collect())
+            let asked = ask_group(client.inner(), &group, GroupRequest::List, deadline);
+            let mut offsets = match asked {
+                Ok(offsets) => offsets,
+                Err(RDKafkaErrorCode::GroupIdNotFound) => Vec::new(),
+                Err(code) => return Err(context::failure("cannot read the group's offsets", code)),
+            };
+            offsets.retain(|(_, offset)| *offset >= 0);
+            offsets.sort_by(|(one, _), (other, _)| {
+                (&one.topic, one.partition).cmp(&(&other.topic, other.partition))
+            });
+            Ok(offsets)
         })
         .await
     }
+
+    /// Sets what `group` has committed; `None` forgets a partition.
+    ///
+    /// # Errors
+    /// [`GroupError::InUse`] while the group has members; nothing changed then.
+    pub async fn alter_group_offsets(
+        &self,
+        group: &str,
+        offsets: &[(TopicPartition, Option<i64>)],
+        deadline: Duration,
+    ) -> Result<(), GroupError> {
+        let (mut set, mut forgotten) = (TopicPartitionList::new(), TopicPartitionList::new());
+        for (at, offset) in offsets {
+            match offset {
+                Some(offset) => set
+                    .add_partition_offset(&at.topic, at.partition, Offset::Offset(*offset))
+                    .map_err(|error| {
+                        GroupError::Failed(context::call_failure("cannot set an offset", error))
+                    })?,
+                None => {
+                    forgotten.add_partition(&at.topic, at.partition);
+                }
+            }
+        }
+        if set.count() > 0 {
+            self.change_group(group, set, |list| GroupRequest::Alter(list), deadline).await?;
+        }
+        if forgotten.count() > 0 {
+            self.change_group(group, forgotten, |list| GroupRequest::Delete(list), deadline)
+                .await?;
+        }
+        Ok(())
+    }
+
+    async fn change_group(
+        &self,
+        group: &str,
+        partitions: TopicPartitionList,
+        request: impl Fn(&TopicPartitionList) -> GroupRequest<'_> + Send + 'static,
+        deadline: Duration,
+    ) -> Result<(), GroupError> {
+        let (client, group) = (self.client.clone(), group.to_owned());
+        let asked = tokio::task::spawn_blocking(move || {
+            ask_group(client.inner(), &group, request(&partitions), deadline).map(|_| ())
+        })
+        .await
+        .unwrap_or(Err(RDKafkaErrorCode::Fail));
+        asked.or_else(|code| GroupError::of(code, "cannot change the group's offsets"))
+    }
+
+    /// Removes `group` with all it has committed; one that does not exist is fine.
+    ///
+    /// # Errors
+    /// [`GroupError::InUse`] while the group has members.
+    pub async fn delete_group(&self, group: &str, deadline: Duration) -> Result<(), GroupError> {
+        let options =
+            AdminOptions::new().request_timeout(Some(deadline)).operation_timeout(Some(deadline));
+        let doing = "cannot remove the group";
+        let results = self
+            .client
+            .delete_groups(&[group], &options)
+            .await
+            .map_err(|error| GroupError::Failed(context::call_failure(doing, error)))?;
+        match results.into_iter().next() {
+            Some(Err((_, code))) => GroupError::of(code, doing),
+            Some(Ok(_)) | None => Ok(()),
+        }
+    }
 }
 
-fn committed_offset(
-    element: &rdkafka::topic_partition_list::TopicPartitionListElem<'_>,
-) -> Option<(TopicPartition, i64)> {
-    let Offset::Offset(offset) = element.offset() else { return None };
-    let partition =
-        TopicPartition { topic: element.topic().into(), partition: element.partition() };
-    Some((partition, offset))
+/// Why a consumer group was not changed.
+#[derive(Debug)]
+pub enum GroupError {
+    /// The group still has members.
+    InUse(ConnectError),
+    Failed(ConnectError),
+}
+
+impl GroupError {
+    /// A group that does not exist has nothing left to change.
+    fn of(code: RDKafkaErrorCode, doing: &str) -> Result<(), Self> {
+        let error = context::failure(doing, code);
+        match code {
+            RDKafkaErrorCode::GroupIdNotFound => Ok(()),
+            RDKafkaErrorCode::NonEmptyGroup
+            | RDKafkaErrorCode::UnknownMemberId
+            | RDKafkaErrorCode::IllegalGeneration
+            | RDKafkaErrorCode::RebalanceInProgress
+            | RDKafkaErrorCode::FencedInstanceId
+            | RDKafkaErrorCode::GroupSubscribedToTopic => Err(Self::InUse(error)),
+            _ => Err(Self::Failed(error)),
+        }
+    }
 }
 
 /// librdkafka's questions block.

@@ -9,11 +9,12 @@ mod client_config;
 mod client_security;
 mod consumer;
 mod context;
+mod ffi;
 mod orphans;
 mod producer;
 mod rebalance;
 
-pub use admin::{Admin, CreateOutcome, NewTopic};
+pub use admin::{Admin, CreateOutcome, GroupError, NewTopic};
 pub use client_config::{ClientKind, ClientProps, Translation};
 pub use consumer::{Consumer, ConsumerEvent, ConsumerOptions, Message, MessageBatch, Span};
 pub use producer::{MessageHeaders, Outgoing, Producer, Refused, Reports};

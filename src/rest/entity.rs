@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 use crate::config::Props;
 use crate::plugin::Plugin;
 use crate::runtime::herder::{self, StateInfo, TaskId};
+use crate::runtime::loggers;
 
 /// What answers here.
 #[derive(Debug, Serialize, ToSchema)]
@@ -180,15 +181,48 @@ pub(super) struct ConnectorOffset {
     /// Free for sources; `kafka_topic` and `kafka_partition` for sinks.
     #[schema(value_type = Object, example = json!({"kafka_partition": 3, "kafka_topic": "t"}))]
     pub(super) partition: serde_json::Value,
-    /// Free for sources; `kafka_offset` for sinks.
-    #[schema(value_type = Object, example = json!({"kafka_offset": 1000}))]
+    /// Free for sources; `kafka_offset` for sinks. In a change, null forgets the partition.
+    #[schema(value_type = Option<Object>, example = json!({"kafka_offset": 1000}))]
     pub(super) offset: serde_json::Value,
+}
+
+/// What was done.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Message {
+    #[schema(example = "The offsets for this connector have been altered successfully")]
+    pub(super) message: String,
 }
 
 impl From<herder::ConnectorOffset> for ConnectorOffset {
     fn from(offset: herder::ConnectorOffset) -> Self {
         Self { partition: offset.partition, offset: offset.offset }
     }
+}
+
+/// The level of a logger.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct LoggerLevel {
+    #[schema(example = "DEBUG")]
+    level: &'static str,
+    /// Milliseconds since 1970; null until it is changed.
+    #[schema(example = 1_790_000_000_000_i64)]
+    last_modified: Option<i64>,
+}
+
+impl From<loggers::LoggerLevel> for LoggerLevel {
+    fn from(set: loggers::LoggerLevel) -> Self {
+        Self { level: set.level.name(), last_modified: set.last_modified }
+    }
+}
+
+/// The body of `PUT /admin/loggers/{logger}`, for the document; what reads it is `json`.
+#[derive(Debug, ToSchema)]
+#[schema(as = LoggerChange)]
+#[expect(dead_code, reason = "describes the body; the reader keeps source texts")]
+pub(super) struct LoggerChangeSchema {
+    /// In any case.
+    #[schema(example = "DEBUG")]
+    level: String,
 }
 
 /// A plugin of this worker.

@@ -46,6 +46,18 @@ impl<S: Send + Sync> FromRequestParts<S> for PluginName {
     }
 }
 
+/// `{logger}` of the path.
+#[derive(Debug)]
+pub(super) struct LoggerName(pub(super) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for LoggerName {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        ConnectorName::from_request_parts(parts, state).await.map(|ConnectorName(name)| Self(name))
+    }
+}
+
 /// `{connector}` and `{task}` of the path.
 #[derive(Debug)]
 pub(super) struct TaskPath(pub(super) TaskId);

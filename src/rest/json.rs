@@ -3,14 +3,18 @@
 
 use std::collections::BTreeMap;
 
+use serde::Deserialize;
 use serde_json::value::RawValue;
+use serde_json::{Map, Value};
 
 use super::error::ApiError;
 use crate::config::Props;
 use crate::error::ConnectError;
-use crate::runtime::herder::TargetState;
+use crate::runtime::herder::{OffsetChange, TargetState};
 use crate::runtime::validation::SubmittedProps;
 
+const CONNECTOR_OFFSETS: &str = "org.apache.kafka.connect.runtime.rest.entities.ConnectorOffsets";
+const CONNECTOR_OFFSET: &str = "org.apache.kafka.connect.runtime.rest.entities.ConnectorOffset";
 const CREATE_REQUEST: &str =
     "org.apache.kafka.connect.runtime.rest.entities.CreateConnectorRequest";
 
@@ -39,14 +43,73 @@ impl FromJson for CreateConnectorRequest {
                     request.initial_state = scalar(value)?.map(|text| state(&text)).transpose()?;
                 }
                 _ => {
-                    return Err(ApiError::unreadable_body(format!(
-                        "Unrecognized field \"{field}\" (class {CREATE_REQUEST}), not marked as \
-                         ignorable (3 known properties: \"name\", \"config\", \"initial_state\"])"
-                    )));
+                    let known = ["name", "config", "initial_state"];
+                    return Err(unrecognized(&field, CREATE_REQUEST, &known));
                 }
             }
         }
         Ok(Some(request))
+    }
+}
+
+/// The body of `PATCH /connectors/{connector}/offsets`; no list is an empty one.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct OffsetChanges(pub(super) Vec<OffsetChange>);
+
+impl FromJson for OffsetChanges {
+    fn from_json(body: &[u8]) -> Result<Option<Self>, ApiError> {
+        let Some(members) = object(body, CONNECTOR_OFFSETS)? else { return Ok(None) };
+        let mut changes = Vec::new();
+        for (field, value) in members {
+            if field != "offsets" {
+                return Err(unrecognized(&field, CONNECTOR_OFFSETS, &["offsets"]));
+            }
+            let list: Option<Vec<&RawValue>> = match value.get().bytes().next() {
+                Some(b'[' | b'n') => parse(value.get())?,
+                _ => return Err(mismatch("java.util.ArrayList", value)),
+            };
+            changes = list.unwrap_or_default().into_iter().map(change).collect::<Result<_, _>>()?;
+        }
+        Ok(Some(Self(changes)))
+    }
+}
+
+fn change(value: &RawValue) -> Result<OffsetChange, ApiError> {
+    let members = object(value.get().as_bytes(), CONNECTOR_OFFSET)?.unwrap_or_default();
+    let mut change = OffsetChange { partition: None, offset: None };
+    for (field, value) in members {
+        match field.as_str() {
+            "partition" => change.partition = free_members(value)?,
+            "offset" => change.offset = free_members(value)?,
+            _ => return Err(unrecognized(&field, CONNECTOR_OFFSET, &["partition", "offset"])),
+        }
+    }
+    Ok(change)
+}
+
+/// An object of anything, or null.
+fn free_members(value: &RawValue) -> Result<Option<Map<String, Value>>, ApiError> {
+    match value.get().bytes().next() {
+        Some(b'{' | b'n') if !value.get().contains("\\u0000") => parse(value.get()),
+        Some(b'{') => Err(ApiError::bad_request(
+            "The offsets contain the character U+0000, which cannot be stored; remove it",
+        )),
+        _ => Err(mismatch("java.util.LinkedHashMap<java.lang.String,java.lang.Object>", value)),
+    }
+}
+
+/// The body of `PUT /admin/loggers/{logger}`.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct LoggerChange {
+    pub(super) level: Option<String>,
+}
+
+impl FromJson for LoggerChange {
+    fn from_json(body: &[u8]) -> Result<Option<Self>, ApiError> {
+        let class = "java.util.LinkedHashMap<java.lang.String,java.lang.String>";
+        let Some(members) = object(body, class)? else { return Ok(None) };
+        let level = members.get("level").map(|level| scalar(level)).transpose()?.flatten();
+        Ok(Some(Self { level }))
     }
 }
 
@@ -140,6 +203,24 @@ fn unreadable(error: &serde_json::Error) -> ApiError {
     ApiError::unreadable_body(format!("The request body is not valid JSON: {error}"))
 }
 
+fn parse<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, ApiError> {
+    serde_json::from_str(text).map_err(|error| unreadable(&error))
+}
+
+fn unrecognized(field: &str, class: &str, known: &[&str]) -> ApiError {
+    let count = known.len();
+    let properties = if count == 1 {
+        "one known property".to_owned()
+    } else {
+        format!("{count} known properties")
+    };
+    let known: Vec<String> = known.iter().map(|name| format!("\"{name}\"")).collect();
+    ApiError::unreadable_body(format!(
+        "Unrecognized field \"{field}\" (class {class}), not marked as ignorable ({properties}: {}])",
+        known.join(", ")
+    ))
+}
+
 fn mismatch(class: &str, value: &RawValue) -> ApiError {
     let (kind, token) = match value.get().bytes().next() {
         Some(b'{') => ("Object value", "START_OBJECT"),
@@ -204,6 +285,34 @@ mod tests {
             assert!(SubmittedProps::from_json(body.as_bytes()).is_err(), "{body:.20}");
         }
         assert!(SubmittedProps::from_json(b"{\"a\":\"\xe9\"}").is_err(), "Latin-1");
+    }
+
+    #[test]
+    fn offset_changes_are_read_with_their_types() {
+        let read = |body: &str| OffsetChanges::from_json(body.as_bytes());
+        let changes = read(
+            r#"{"offsets":[{"partition":{"a":1,"b":1.5,"c":null},"offset":{"p":"x"}},{"partition":null},{}]}"#,
+        );
+        let OffsetChanges(changes) = changes.unwrap().unwrap();
+        assert_eq!(changes.len(), 3);
+        let partition = changes[0].partition.clone().map(Value::Object);
+        assert_eq!(partition.unwrap().to_string(), r#"{"a":1,"b":1.5,"c":null}"#);
+        assert_eq!(changes[1], OffsetChange { partition: None, offset: None });
+        for body in ["{}", "{\"offsets\":null}", "{\"offsets\":[]}"] {
+            assert_eq!(read(body).unwrap(), Some(OffsetChanges::default()), "{body}");
+        }
+        assert_eq!(read("null").unwrap(), None);
+        for body in [
+            "[]",
+            r#"{"foo":1}"#,
+            r#"{"offsets":{}}"#,
+            r#"{"offsets":[1]}"#,
+            r#"{"offsets":[{"x":1}]}"#,
+            r#"{"offsets":[{"partition":1}]}"#,
+            r#"{"offsets":[{"partition":{"a":"\u0000"}}]}"#,
+        ] {
+            assert!(read(body).is_err(), "{body}");
+        }
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod error;
 mod extract;
 mod headers;
 mod json;
+mod loggers;
 mod metrics;
 mod negotiate;
 mod offsets;
@@ -38,6 +39,7 @@ pub use openapi::document;
 
 use crate::metrics::Metrics;
 use crate::runtime::herder::Herder;
+use crate::runtime::loggers::LogControl;
 use error::ApiError;
 use headers::AddedHeaders;
 use negotiate::Methods;
@@ -47,6 +49,7 @@ use negotiate::Methods;
 struct Api {
     herder: Herder,
     metrics: Arc<Metrics>,
+    logs: LogControl,
     /// The document as `/openapi.json` answers it.
     document: Bytes,
 }
@@ -62,10 +65,11 @@ pub async fn serve(
     listener: TcpListener,
     herder: Herder,
     metrics: Arc<Metrics>,
+    logs: LogControl,
     shutdown: CancellationToken,
 ) -> io::Result<()> {
     let drained = shutdown.clone();
-    let serving = axum::serve(listener, router(herder, metrics))
+    let serving = axum::serve(listener, router(herder, metrics, logs))
         .with_graceful_shutdown(shutdown.cancelled_owned());
     tokio::select! {
         outcome = serving => outcome,
@@ -77,13 +81,19 @@ pub async fn serve(
 }
 
 /// The API as a service.
-pub fn router(herder: Herder, metrics: Arc<Metrics>) -> Router {
+pub fn router(herder: Herder, metrics: Arc<Metrics>, logs: LogControl) -> Router {
     let document = document();
     let methods = Methods::of(&document);
-    let added = AddedHeaders::of(&herder.config().settings);
+    let settings = &herder.config().settings;
+    let added = AddedHeaders::of(settings);
+    // Set to nothing, it takes the resources of operators away.
+    let administered = settings.get("admin.listeners").is_none_or(|set| !set.trim().is_empty());
     let text = document.to_json().expect("the document is JSON").into();
-    let api = Api { herder, metrics, document: text };
-    let (routes, _) = routes().split_for_parts();
+    let api = Api { herder, metrics, logs, document: text };
+    let (mut routes, _) = routes().split_for_parts();
+    if administered {
+        routes = routes.merge(admin_routes().split_for_parts().0);
+    }
     let routes = routes
         .route_layer(axum::middleware::from_fn_with_state(methods, negotiate::negotiate))
         .fallback(async || ApiError::unknown_path())
@@ -112,8 +122,13 @@ fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(tasks::restart))
         .routes(routes!(topics::list))
         .routes(routes!(topics::reset))
-        .routes(routes!(offsets::get))
+        .routes(routes!(offsets::get, offsets::alter, offsets::reset))
         .routes(routes!(plugins::list))
         .routes(routes!(plugins::config))
         .routes(routes!(plugins::validate))
+}
+
+/// The resources of operators, which `admin.listeners` can take away.
+fn admin_routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::new().routes(routes!(loggers::list)).routes(routes!(loggers::get, loggers::set))
 }

@@ -8,7 +8,7 @@ use utoipa::OpenApi as _;
 use utoipa::openapi::path::{Operation, PathItem};
 use utoipa::openapi::{Content, OpenApi, Ref, ResponseBuilder};
 
-use super::{Api, routes};
+use super::{Api, admin_routes, routes};
 
 #[derive(utoipa::OpenApi)]
 #[openapi(
@@ -25,6 +25,7 @@ use super::{Api, routes};
         (name = "tasks", description = "The tasks of a connector"),
         (name = "topics", description = "The topics that a connector used"),
         (name = "offsets", description = "Where a connector is"),
+        (name = "loggers", description = "What the worker logs"),
         (name = "plugins", description = "What connectors can be made of"),
     ),
 )]
@@ -32,9 +33,9 @@ struct Head;
 
 /// The document of this API.
 pub fn document() -> OpenApi {
-    let (_, mut document) = routes().split_for_parts();
+    let (_, mut document) = routes().merge(admin_routes()).split_for_parts();
     for (path, item) in &mut document.paths.paths {
-        let json_resource = path.starts_with("/connector");
+        let json_resource = path.starts_with("/connector") || path.starts_with("/admin");
         for (method, operation) in operations(item) {
             operation.operation_id = Some(operation_id(method, path));
             add_common_answers(operation, json_resource);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::config::{Props, with_prefix};
-use crate::connector::{ConnectorContext, SinkTaskContext, SourceTaskContext};
+use crate::connector::{Connector, ConnectorContext, SinkTaskContext, SourceTaskContext};
 use crate::converter::{Converter, HeaderConverter, Role};
 use crate::error::{ConnectError, ErrorKind};
 use crate::metrics::{Metrics, TaskMetrics, TaskSide};
@@ -79,6 +79,24 @@ impl Assembly {
         let plugin = self.known_plugin(config)?;
         let framework = connector_config(plugin.kind()).parse(config)?;
         let tasks_max = usize::try_from(framework.integer(TASKS_MAX)).unwrap_or(1);
+        let connector = self.connector(config)?;
+        let configs = panics::caught(|| connector.task_configs(tasks_max))?;
+        if configs.len() > tasks_max {
+            let text = too_many_tasks(name, configs.len(), tasks_max);
+            if framework.boolean(TASKS_MAX_ENFORCE) {
+                return Err(ConnectError::config(text));
+            }
+            tracing::warn!(connector = name, "{text}");
+        }
+        Ok(configs.into_iter().map(|task| with_framework_keys(plugin, config, task)).collect())
+    }
+
+    /// Makes the connector, which plans.
+    ///
+    /// # Errors
+    /// Why it cannot be made.
+    pub(crate) fn connector(&self, config: &Props) -> Result<Box<dyn Connector>, ConnectError> {
+        let plugin = self.known_plugin(config)?;
         let context = ConnectorContext {
             hosts: Arc::clone(&self.worker.hosts),
             defaults: Arc::clone(&self.worker.sink_defaults),
@@ -88,15 +106,7 @@ impl Assembly {
         else {
             return Err(no_connector(config));
         };
-        let configs = panics::caught(|| construct(config, context)?.task_configs(tasks_max))?;
-        if configs.len() > tasks_max {
-            let text = too_many_tasks(name, configs.len(), tasks_max);
-            if framework.boolean(TASKS_MAX_ENFORCE) {
-                return Err(ConnectError::config(text));
-            }
-            tracing::warn!(connector = name, "{text}");
-        }
-        Ok(configs.into_iter().map(|task| with_framework_keys(plugin, config, task)).collect())
+        panics::caught(|| construct(config, context))
     }
 
     /// Makes a task.

@@ -4,13 +4,13 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Props;
 use crate::data::TopicPartition;
 use crate::error::ConnectError;
-use crate::kafka::{Admin, ClientProps};
+use crate::kafka::{Admin, ClientProps, GroupError};
 use crate::runtime::worker_config::WorkerConfig;
 
 /// How long the cluster may take to answer a question.
@@ -22,6 +22,10 @@ const HEALTH_ANSWER_MAX: Duration = Duration::from_secs(4);
 const FIRST_ANSWER_MAX: Duration = Duration::from_secs(1);
 /// Between two attempts to learn the cluster's id.
 const ASK_AGAIN: Duration = Duration::from_secs(5);
+/// Members of a sink's group are static: the broker keeps those of a stopped task until their session
+/// of 10 s ends. A group that is in use for longer is in use by somebody.
+const GROUP_UNUSED_MAX: Duration = Duration::from_secs(15);
+const GROUP_UNUSED_INTERVAL: Duration = Duration::from_millis(500);
 
 /// The Kafka cluster, asked through one client that is made when it is first needed.
 #[derive(Debug)]
@@ -85,17 +89,38 @@ impl Cluster {
         }
     }
 
-    /// What the consumer group of the sink `name` has committed for `topics`.
+    /// What the consumer group of the sink `name` has committed.
     pub(crate) async fn group_offsets(
         &self,
         name: &str,
         config: &Props,
-        topics: &[String],
     ) -> Result<Vec<(TopicPartition, i64)>, ConnectError> {
         let group = self.consumer_group(name, config);
-        let client_id = format!("connector-adminclient-{name}");
-        let props = self.client_props(config, &client_id);
-        Admin::group_offsets(&props, &group, topics, ANSWER_MAX).await
+        self.sink_admin(name, config)?.group_offsets(&group, ANSWER_MAX).await
+    }
+
+    /// Sets what the consumer group of the sink `name` has committed, as soon as it has no members.
+    pub(crate) async fn alter_group_offsets(
+        &self,
+        name: &str,
+        config: &Props,
+        offsets: &[(TopicPartition, Option<i64>)],
+    ) -> Result<(), GroupError> {
+        let group = self.consumer_group(name, config);
+        let admin = self.sink_admin(name, config).map_err(GroupError::Failed)?;
+        once_unused(|| admin.alter_group_offsets(&group, offsets, ANSWER_MAX)).await
+    }
+
+    /// Removes the consumer group of the sink `name`, as soon as it has no members.
+    pub(crate) async fn delete_group(&self, name: &str, config: &Props) -> Result<(), GroupError> {
+        let group = self.consumer_group(name, config);
+        let admin = self.sink_admin(name, config).map_err(GroupError::Failed)?;
+        once_unused(|| admin.delete_group(&group, ANSWER_MAX)).await
+    }
+
+    /// A client with the connector's overrides: its user may be another than the worker's.
+    fn sink_admin(&self, name: &str, config: &Props) -> Result<Admin, ConnectError> {
+        Admin::new(&self.client_props(config, &format!("connector-adminclient-{name}")))
     }
 
     /// Kafka Connect, `SinkUtils.consumerGroupId` and the overrides that come before it.
@@ -121,5 +146,21 @@ impl Cluster {
         let none = Props::new();
         let admin = Admin::new(&self.client_props(&none, "ferroconnect-worker"))?;
         Ok(self.admin.get_or_init(|| admin).clone())
+    }
+}
+
+/// Repeats `change` while the group is in use, within a bound.
+async fn once_unused<F>(change: impl Fn() -> F) -> Result<(), GroupError>
+where
+    F: Future<Output = Result<(), GroupError>>,
+{
+    let deadline = Instant::now() + GROUP_UNUSED_MAX;
+    loop {
+        match change().await {
+            Err(GroupError::InUse(_)) if Instant::now() < deadline => {
+                sleep(GROUP_UNUSED_INTERVAL).await;
+            }
+            outcome => return outcome,
+        }
     }
 }

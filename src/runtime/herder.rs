@@ -26,6 +26,7 @@ use crate::runtime::worker::{self, Busy, Shared};
 use crate::runtime::worker_config::WorkerConfig;
 use crate::store::{CONNECTOR_TASK, Store, StoredConnector, StoredStatus};
 
+pub use crate::connector::OffsetChange;
 pub use crate::runtime::entity::{
     ConnectorInfo, ConnectorKind, ConnectorOffset, ConnectorStatus, Health, HerderError, Overview,
     State, StateInfo, TargetState, TaskId,
@@ -41,13 +42,13 @@ const LOOP_SILENCE_MAX: Duration = BEAT_INTERVAL.saturating_mul(10);
 /// How often a change is merged anew when others change the same configuration meanwhile.
 const PATCH_ATTEMPTS: usize = 5;
 
-type Answer<T> = Result<T, HerderError>;
+pub(crate) type Answer<T> = Result<T, HerderError>;
 
 /// The handle through which everything is asked for. Clones share one worker.
 #[derive(Debug, Clone)]
 pub struct Herder {
-    shared: Arc<Shared>,
-    cluster: Arc<Cluster>,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) cluster: Arc<Cluster>,
 }
 
 impl Herder {
@@ -371,18 +372,6 @@ impl Herder {
         self.change()?.reset_topics(name).await.map_err(internal)
     }
 
-    /// The offsets of a connector: of a source as stored, of a sink as its consumer group has them.
-    ///
-    /// # Errors
-    /// `Connector {c} not found`; when the consumer group cannot be read.
-    pub async fn offsets(&self, name: &str) -> Answer<Vec<ConnectorOffset>> {
-        let connector = self.known(name).await?;
-        match self.shared.assembly.kind(&connector.config) {
-            ConnectorKind::Sink => self.sink_offsets(&connector).await,
-            ConnectorKind::Source | ConnectorKind::Unknown => self.source_offsets(name).await,
-        }
-    }
-
     /// Everything that can be said about a configuration; nothing is created.
     ///
     /// # Errors
@@ -409,19 +398,19 @@ impl Herder {
 
 /// What the commands have in common.
 impl Herder {
-    fn store(&self) -> &Store {
+    pub(crate) fn store(&self) -> &Store {
         &self.shared.assembly.store
     }
 
     /// Where changes go, while the worker is there to follow them.
-    fn change(&self) -> Answer<&Store> {
+    pub(crate) fn change(&self) -> Answer<&Store> {
         if self.shared.shutdown.is_cancelled() {
             return Err(busy(Busy::ShuttingDown));
         }
         Ok(self.store())
     }
 
-    async fn known(&self, name: &str) -> Answer<StoredConnector> {
+    pub(crate) async fn known(&self, name: &str) -> Answer<StoredConnector> {
         self.store().connector(name).await.map_err(internal)?.ok_or_else(|| not_found(name))
     }
 
@@ -482,7 +471,7 @@ impl Herder {
         self.shared.poke(name, None).map_err(busy)
     }
 
-    async fn poke_and_wait(&self, name: &str) -> Answer<Outcome> {
+    pub(crate) async fn poke_and_wait(&self, name: &str) -> Answer<Outcome> {
         let (done, outcome) = oneshot::channel();
         self.shared.poke(name, Some(done)).map_err(busy)?;
         match timeout(RESTART_MAX, outcome).await {
@@ -493,52 +482,6 @@ impl Herder {
             Ok(Err(_)) => Err(busy(Busy::ShuttingDown)),
             Err(_) => Err(internal(ConnectError::retriable("Request timed out"))),
         }
-    }
-
-    async fn source_offsets(&self, name: &str) -> Answer<Vec<ConnectorOffset>> {
-        let offsets = self.store().source_offsets(name).await.map_err(internal)?;
-        let parse = |text: &str| {
-            serde_json::from_str(text).map_err(|error| {
-                let text = format!("Failed to retrieve offsets for source connector {name}");
-                internal(ConnectError::fatal(text).because(error))
-            })
-        };
-        offsets
-            .iter()
-            .map(|offset| {
-                Ok(ConnectorOffset {
-                    partition: parse(&offset.partition)?,
-                    offset: parse(&offset.offset)?,
-                })
-            })
-            .collect()
-    }
-
-    async fn sink_offsets(&self, connector: &StoredConnector) -> Answer<Vec<ConnectorOffset>> {
-        let name = &connector.name;
-        let mut topics: Vec<String> =
-            connector.config.get("topics").map_or_else(Vec::new, |text| {
-                text.split(',').map(|topic| topic.trim().to_owned()).collect()
-            });
-        topics.extend(self.store().topics(name).await.map_err(internal)?);
-        topics.retain(|topic| !topic.is_empty());
-        topics.sort();
-        topics.dedup();
-        let offsets = self.cluster.group_offsets(name, &connector.config, &topics).await;
-        let offsets = offsets.map_err(|error| {
-            let text = "Failed to retrieve consumer group offsets for sink connector";
-            internal(ConnectError::retriable(format!("{text} {name}")).because(error))
-        })?;
-        Ok(offsets
-            .into_iter()
-            .map(|(at, offset)| ConnectorOffset {
-                partition: serde_json::json!({
-                    "kafka_partition": at.partition,
-                    "kafka_topic": &*at.topic,
-                }),
-                offset: serde_json::json!({ "kafka_offset": offset }),
-            })
-            .collect())
     }
 }
 
@@ -565,7 +508,7 @@ fn not_found(name: &str) -> HerderError {
     HerderError::NotFound(format!("Connector {name} not found"))
 }
 
-fn internal(error: impl Into<ConnectError>) -> HerderError {
+pub(crate) fn internal(error: impl Into<ConnectError>) -> HerderError {
     HerderError::Internal(error.into())
 }
 

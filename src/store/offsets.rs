@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use sqlx::Row;
+use sqlx::{PgConnection, Row};
 
 use super::bounded::Bounded;
 use super::lease::fenced_unless;
@@ -75,6 +75,104 @@ impl Store {
         fenced_unless(held, lease)
     }
 
+    /// Changes the stored offsets of a stopped connector; `None` removes a partition's. Tasks that
+    /// have not ended yet are fenced. `false`: it is not stopped or is gone, and nothing was done.
+    ///
+    /// # Errors
+    /// [`StoreError::Away`].
+    pub async fn alter_source_offsets(
+        &self,
+        connector: &str,
+        changes: &[(String, Option<String>)],
+    ) -> Result<bool, StoreError> {
+        let mut transaction = self.pool.begin().await?;
+        if !fence_stopped(&mut transaction, connector).await? {
+            return Ok(false);
+        }
+        for (partition, offset) in changes {
+            sqlx::query(
+                "with gone as (
+                     delete from ferroconnect.source_offset
+                     where connector = $1 and source_partition = $2 and $3::text is null)
+                 insert into ferroconnect.source_offset (connector, source_partition, source_offset)
+                 select $1, $2, $3 where $3 is not null
+                 on conflict (connector, source_partition) do update
+                     set source_offset = excluded.source_offset, updated_at = now()",
+            )
+            .bind(connector)
+            .bind(partition)
+            .bind(offset)
+            .execute(&mut *transaction)
+            .await?;
+        }
+        transaction.commit().await?;
+        Ok(true)
+    }
+
+    /// Follows a change of what the consumer group of a stopped connector has committed: `None`,
+    /// nothing any more. The file ledger's own position and the files that it would finish go: where
+    /// to go on is what the group says. As [`Store::alter_source_offsets`] for the rest.
+    ///
+    /// # Errors
+    /// [`StoreError::Away`].
+    pub async fn alter_sink_offsets(
+        &self,
+        connector: &str,
+        changes: &[(TopicPartition, Option<i64>)],
+    ) -> Result<bool, StoreError> {
+        let mut transaction = self.pool.begin().await?;
+        if !fence_stopped(&mut transaction, connector).await? {
+            return Ok(false);
+        }
+        for (at, offset) in changes {
+            sqlx::query(
+                "with files as (
+                     delete from ferroconnect.sink_file
+                     where connector = $1 and topic = $2 and partition = $3
+                         and state = 'completing')
+                 insert into ferroconnect.sink_offset
+                     (connector, topic, partition, committed_offset)
+                 values ($1, $2, $3, $4)
+                 on conflict (connector, topic, partition) do update
+                     set committed_offset = excluded.committed_offset, written_offset = null,
+                         owner_epoch = null, updated_at = now()",
+            )
+            .bind(connector)
+            .bind(&*at.topic)
+            .bind(at.partition)
+            .bind(offset)
+            .execute(&mut *transaction)
+            .await?;
+        }
+        transaction.commit().await?;
+        Ok(true)
+    }
+
+    /// As [`Store::alter_sink_offsets`] for every partition.
+    ///
+    /// # Errors
+    /// [`StoreError::Away`].
+    pub async fn reset_sink_offsets(&self, connector: &str) -> Result<bool, StoreError> {
+        let mut transaction = self.pool.begin().await?;
+        if !fence_stopped(&mut transaction, connector).await? {
+            return Ok(false);
+        }
+        sqlx::query(
+            "with files as (
+                 delete from ferroconnect.sink_file
+                 where connector = $1 and state = 'completing')
+             update ferroconnect.sink_offset
+             set committed_offset = null, written_offset = null, owner_epoch = null,
+                 updated_at = now()
+             where connector = $1",
+        )
+        .bind(connector)
+        .execute(&mut *transaction)
+        .await?;
+        transaction.commit().await?;
+        Ok(true)
+    }
+
     /// The mirror of what the consumer group of `connector` was told.
     ///
     /// # Errors
@@ -143,4 +241,26 @@ impl Store {
         .await?;
         fenced_unless(held, lease)
     }
+}
+
+/// Holds the connector stopped until the transaction ends, and takes the leases of its tasks away.
+async fn fence_stopped(
+    transaction: &mut PgConnection,
+    connector: &str,
+) -> Result<bool, StoreError> {
+    let stopped: Option<i32> = sqlx::query_scalar(
+        "select 1 from ferroconnect.connector
+         where name = $1 and target_state = 'STOPPED' for update",
+    )
+    .bind(connector)
+    .fetch_optional(&mut *transaction)
+    .await?;
+    if stopped.is_none() {
+        return Ok(false);
+    }
+    sqlx::query("delete from ferroconnect.lease where connector = $1 and task >= 0")
+        .bind(connector)
+        .execute(&mut *transaction)
+        .await?;
+    Ok(true)
 }

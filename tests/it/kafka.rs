@@ -213,7 +213,8 @@ async fn committed_offsets_are_where_the_next_member_starts() {
     assert_eq!(values(&next_batch(&mut consumer).await)[0], "a");
     consumer.commit(&[(partition.clone(), 1)]).await.unwrap();
     consumer.close(DEADLINE).await;
-    let offsets = Admin::group_offsets(&clients.props(), &group, &topics, DEADLINE).await.unwrap();
+    let offsets =
+        Admin::new(&clients.props()).unwrap().group_offsets(&group, DEADLINE).await.unwrap();
     assert_eq!(offsets, [(partition, 1)]);
 
     let mut consumer = clients.consumer(&group, &topics);

@@ -50,7 +50,7 @@ use crate::connector::postgres::client::Client;
 use crate::connector::postgres::config::{PostgresConfig, PublicationMode, cross_errors};
 use crate::connector::postgres::task::PostgresTask;
 use crate::connector::postgres::wire::WireError;
-use crate::connector::{Connector, ConnectorContext, SourceTask, SourceTaskContext};
+use crate::connector::{Connector, ConnectorContext, OffsetChange, SourceTask, SourceTaskContext};
 use crate::error::ConnectError;
 
 /// The original's class.
@@ -118,6 +118,14 @@ impl Connector for PostgresConnector {
     fn task_configs(&self, _tasks_max: usize) -> Result<Vec<Props>, ConnectError> {
         // A slot has one reader, whatever tasks.max says.
         Ok(vec![self.props.clone()])
+    }
+
+    fn alter_offsets(&self, changes: &[OffsetChange]) -> Result<bool, ConnectError> {
+        let config = PostgresConfig::new(&self.props)?;
+        for change in changes {
+            offset::check_change(&config.topic_prefix, change)?;
+        }
+        Ok(true)
     }
 }
 

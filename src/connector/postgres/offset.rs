@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
+use crate::connector::OffsetChange;
 use crate::connector::postgres::lsn::Lsn;
 use crate::data::SourceOffset;
+use crate::error::ConnectError;
 
 /// What a stored offset says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,6 +66,28 @@ fn is_initial(snapshot: Option<&serde_json::Value>) -> bool {
         }
         _ => false,
     }
+}
+
+/// Whether `change` is one that a connector of this `topic.prefix` can go on from. Any partition may
+/// be forgotten.
+///
+/// # Errors
+/// What is wrong with it.
+pub(super) fn check_change(prefix: &str, change: &OffsetChange) -> Result<(), ConnectError> {
+    let Some(offset) = &change.offset else { return Ok(()) };
+    let expected = serde_json::json!({ "server": prefix });
+    if change.partition.as_ref() != expected.as_object() {
+        return Err(ConnectError::config(format!(
+            "The partition of this connector is {expected}, with its topic.prefix as server"
+        )));
+    }
+    let text = serde_json::Value::Object(offset.clone()).to_string();
+    Position::parse(&text).map(|_| ()).map_err(|reason| {
+        ConnectError::config(format!(
+            "The offset of this connector needs the WAL position as number, lsn or lsn_proc: \
+             {reason}"
+        ))
+    })
 }
 
 /// Writes the offsets of one source partition.
@@ -182,6 +206,29 @@ mod tests {
         );
         let interrupted = offsets.snapshot(point, false);
         assert_eq!(Position::parse(&interrupted.offset), Ok(Position::SnapshotInterrupted));
+    }
+
+    #[test]
+    fn a_change_has_to_be_one_to_go_on_from() {
+        let change = |partition: serde_json::Value, offset: serde_json::Value| OffsetChange {
+            partition: partition.as_object().cloned(),
+            offset: offset.as_object().cloned(),
+        };
+        let own = serde_json::json!({"server": "cdc"});
+        let other = serde_json::json!({"server": "other"});
+        let null = serde_json::Value::Null;
+        for (name, partition, offset, fine) in [
+            ("position", &own, serde_json::json!({"lsn": 7, "ts_usec": 1}), true),
+            ("forgotten", &own, null.clone(), true),
+            ("forgotten other", &other, null.clone(), true),
+            ("other", &other, serde_json::json!({"lsn": 7}), false),
+            ("no partition", &null, serde_json::json!({"lsn": 7}), false),
+            ("no position", &own, serde_json::json!({"position": 7}), false),
+            ("a text", &own, serde_json::json!({"lsn": "0/7"}), false),
+        ] {
+            let checked = check_change("cdc", &change(partition.clone(), offset));
+            assert_eq!(checked.is_ok(), fine, "{name}: {checked:?}");
+        }
     }
 
     #[test]

@@ -10,8 +10,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use ferroconnect::config::{ConfigDef, ConfigError, ConfigKey, ConfigType, Props, Validator};
 use ferroconnect::connector::{
-    Connector, ConnectorContext, OffsetCommitter, SinkTask, SinkTaskContext, SourceTask,
-    SourceTaskContext,
+    Connector, ConnectorContext, OffsetChange, OffsetCommitter, SinkTask, SinkTaskContext,
+    SourceTask, SourceTaskContext,
 };
 use ferroconnect::data::{
     Record, RecordBatch, SchemaAndValue, SinkBatch, SourceOffset, TopicPartition, Value,
@@ -78,6 +78,26 @@ impl Connector for Planner {
         let tasks = number(&self.0, "test.tasks").unwrap_or(if is_sink { tasks_max } else { 1 });
         Ok(vec![self.0.clone(); tasks])
     }
+
+    fn alter_offsets(&self, changes: &[OffsetChange]) -> Result<bool, ConnectError> {
+        // As `FileStreamSourceConnector.alterOffsets`: what is forgotten may be anything.
+        for change in changes {
+            let Some(offset) = &change.offset else { continue };
+            let fine = offset.get("position").is_none_or(serde_json::Value::is_u64);
+            if !fine {
+                let key = "The value for the 'position' key in the offset";
+                return Err(ConnectError::data(format!("{key} is expected to be a Long value")));
+            }
+            let partition = change.partition.as_ref();
+            let partition =
+                partition.ok_or_else(|| ConnectError::data("Partition objects cannot be null"))?;
+            if !partition.contains_key("filename") {
+                let text = "Partition objects should contain the key 'filename'";
+                return Err(ConnectError::data(text));
+            }
+        }
+        Ok(true)
+    }
 }
 
 struct Source {
@@ -88,13 +108,20 @@ struct Source {
     fails: bool,
 }
 
-fn source_task(props: &Props, _: SourceTaskContext) -> Result<Box<dyn SourceTask>, ConnectError> {
+fn source_task(
+    props: &Props,
+    context: SourceTaskContext,
+) -> Result<Box<dyn SourceTask>, ConnectError> {
     let text = |key: &str| Arc::from(props.get(key).map_or("", String::as_str));
+    let stored = context.offsets.first().map(|stored| {
+        let offset: serde_json::Value = serde_json::from_str(&stored.offset).expect("JSON");
+        offset["position"].as_u64().and_then(|position| usize::try_from(position).ok())
+    });
     Ok(Box::new(Source {
         file: text("file"),
         topic: text("topic"),
         left: number(props, "test.records").unwrap_or(0),
-        position: 0,
+        position: stored.flatten().unwrap_or(0),
         fails: fails(props),
     }))
 }

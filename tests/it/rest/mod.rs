@@ -8,6 +8,7 @@ mod config;
 mod connectors;
 mod file_stream;
 mod lifecycle;
+mod loggers;
 mod offsets;
 mod plugins;
 mod root;

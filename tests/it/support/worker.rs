@@ -8,6 +8,7 @@ use ferroconnect::metrics::Metrics;
 use ferroconnect::plugin::Plugins;
 use ferroconnect::rest;
 use ferroconnect::runtime::herder::{Herder, WorkerGuard};
+use ferroconnect::runtime::loggers::LogControl;
 use ferroconnect::runtime::worker_config::WorkerConfig;
 use ferroconnect::store::Store;
 use tokio::task::JoinHandle;
@@ -47,7 +48,13 @@ impl InProcessWorker {
         let metrics = Arc::new(Metrics::new());
         let (herder, running) = Herder::start(config, plugins, metrics.clone(), store);
         let shutdown = CancellationToken::new();
-        let server = tokio::spawn(rest::serve(listener, herder, metrics, shutdown.clone()));
+        let server = tokio::spawn(rest::serve(
+            listener,
+            herder,
+            metrics,
+            LogControl::detached(),
+            shutdown.clone(),
+        ));
         Self { url: format!("http://{address}"), running, server, shutdown, _database: database }
     }
 

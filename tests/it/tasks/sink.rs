@@ -24,9 +24,9 @@ async fn committed_is(bench: &Bench, topic: &str, next: i64) {
     let clients = Clients::new();
     let group = format!("connect-{}", bench.connector);
     let expected = vec![(TopicPartition { topic: topic.into(), partition: 0 }, next)];
-    let topics = [topic.to_owned()];
     eventually_async("the group's offsets", 10, || async {
-        let seen = Admin::group_offsets(&clients.props(), &group, &topics, DEADLINE).await.unwrap();
+        let seen =
+            Admin::new(&clients.props()).unwrap().group_offsets(&group, DEADLINE).await.unwrap();
         if seen == expected { Ok(()) } else { Err(seen) }
     })
     .await;
