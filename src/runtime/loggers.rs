@@ -99,7 +99,8 @@ impl LogLevel {
     }
 
     fn of(filter: LevelFilter) -> Self {
-        LEVELS.into_iter().rev().find(|level| level.filter() == filter).unwrap_or(Self::Info)
+        let plain = [Self::Trace, Self::Debug, Self::Info, Self::Warn, Self::Error, Self::Off];
+        plain.into_iter().find(|level| level.filter() == filter).unwrap_or(Self::Info)
     }
 }
 
@@ -235,8 +236,8 @@ impl Levels {
             names.insert(name.to_owned());
         }
         self.changes += 1;
-        for name in &names {
-            let changed = self.effective(name) != level;
+        let changed: Vec<bool> = names.iter().map(|name| self.effective(name) != level).collect();
+        for (name, changed) in names.iter().zip(changed) {
             let before = self.set.get(name).and_then(|set| set.shown.last_modified);
             let last_modified = if changed { Some(now) } else { before };
             let shown = LoggerLevel { level, last_modified };
