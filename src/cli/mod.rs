@@ -51,7 +51,11 @@ enum Command {
     #[cfg(feature = "analytics")]
     Scd2(scd2::Arguments),
     /// Print the OpenAPI document of the REST API
-    Openapi,
+    Openapi {
+        /// As YAML
+        #[arg(long)]
+        yaml: bool,
+    },
 }
 
 /// Runs the command that the arguments name.
@@ -78,8 +82,10 @@ fn dispatch(command: Option<Command>, environment: &Environment) -> anyhow::Resu
         Some(Command::Worker(arguments)) => worker::run(&arguments, environment),
         #[cfg(feature = "analytics")]
         Some(Command::Scd2(arguments)) => scd2::run(&arguments, environment),
-        Some(Command::Openapi) => {
-            println!("{}", crate::rest::document().to_pretty_json()?);
+        Some(Command::Openapi { yaml }) => {
+            let document = crate::rest::document();
+            let text = if yaml { document.to_yaml()? } else { document.to_pretty_json()? };
+            println!("{}", text.trim_end());
             Ok(ExitCode::SUCCESS)
         }
     }

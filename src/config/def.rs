@@ -319,7 +319,9 @@ impl ConfigKey {
             }
         };
         if let Some(reason) = self.validator.as_ref().and_then(|check| check.check(&value)) {
-            let (name, shown) = (self.name, value.in_error());
+            let offender = self.validator.as_ref().and_then(|check| check.offender(&value));
+            let (name, shown) =
+                (self.name, offender.map_or_else(|| value.in_error(), str::to_owned));
             errors.push(match self.wording {
                 Wording::Kafka => {
                     format!("Invalid value {shown} for configuration {name}: {reason}")

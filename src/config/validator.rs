@@ -24,6 +24,12 @@ pub enum Validator {
 }
 
 impl Validator {
+    /// The item of a list that [`Validator::check`] refuses: the original names it alone.
+    pub fn offender<'a>(&self, value: &'a ConfigValue) -> Option<&'a str> {
+        let (Self::ListOf(allowed), ConfigValue::List(items)) = (self, value) else { return None };
+        items.iter().map(String::as_str).find(|item| !allowed.contains(item))
+    }
+
     /// Why `value` is refused, if it is.
     pub fn check(&self, value: &ConfigValue) -> Option<String> {
         match (self, value) {
@@ -42,9 +48,8 @@ impl Validator {
             }
             (Self::OneOf(allowed), value) => one_of(allowed, value),
             (Self::OneOfAnyCase(allowed), value) => one_of_any_case(allowed, value),
-            (Self::ListOf(allowed), ConfigValue::List(items)) => items
-                .iter()
-                .find(|item| !allowed.contains(&item.as_str()))
+            (Self::ListOf(allowed), ConfigValue::List(_)) => self
+                .offender(value)
                 .map(|_| format!("String must be one of: {}", allowed.join(", "))),
             (Self::NonEmpty, ConfigValue::String(text)) if text.is_empty() => {
                 Some("String must be non-empty".to_owned())
@@ -67,6 +72,23 @@ fn one_of_any_case(allowed: &[&str], value: &ConfigValue) -> Option<String> {
         _ => {
             let allowed: Vec<_> = allowed.iter().map(|a| a.to_uppercase()).collect();
             Some(format!("String must be one of (case insensitive): {}", allowed.join(", ")))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_bad_item_of_a_list_is_named() {
+        let check = Validator::ListOf(&["a", "b"]);
+        for (items, expected) in
+            [(vec![], None), (vec!["b", "a"], None), (vec!["a", "x", "y"], Some("x"))]
+        {
+            let value = ConfigValue::List(items.into_iter().map(str::to_owned).collect());
+            assert_eq!(check.offender(&value), expected);
+            assert_eq!(check.check(&value).is_some(), expected.is_some());
         }
     }
 }

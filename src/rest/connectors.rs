@@ -6,7 +6,9 @@ use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value};
 
-use super::entity::{ConnectorInfo, ConnectorStateInfo, CreateConnectorRequestSchema};
+use super::entity::{
+    ConnectorHealth, ConnectorInfo, ConnectorStateInfo, CreateConnectorRequestSchema,
+};
 use super::error::{ApiError, ErrorMessage};
 use super::extract::{ConnectorName, Entity, Query};
 use super::json::CreateConnectorRequest;
@@ -216,6 +218,22 @@ pub(super) async fn status(
     State(api): State<Api>,
     ConnectorName(name): ConnectorName,
 ) -> Result<Json<ConnectorStateInfo>, ApiError> {
+    Ok(Json(api.herder.connector_status(&name).await?.into()))
+}
+
+/// What keeps a connector and its tasks from moving, which `status` shows of failures only.
+#[utoipa::path(
+    get, path = "/ferroconnect/connectors/{connector}/health", tag = "connectors",
+    params(("connector" = String, Path, description = "The name", example = "s3-sink")),
+    responses(
+        (status = 200, description = "The states, and why nothing moves where nothing does", body = ConnectorHealth),
+        (status = 404, description = "There is no status", body = ErrorMessage),
+    )
+)]
+pub(super) async fn health(
+    State(api): State<Api>,
+    ConnectorName(name): ConnectorName,
+) -> Result<Json<ConnectorHealth>, ApiError> {
     Ok(Json(api.herder.connector_status(&name).await?.into()))
 }
 

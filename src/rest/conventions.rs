@@ -51,7 +51,8 @@ async fn conventional(
 
 /// The same address without the slash at the end of its path, if it has one.
 fn without_trailing_slash(uri: &Uri) -> Option<Uri> {
-    let path = uri.path().strip_suffix('/').filter(|path| !matches!(*path, "" | "/"))?;
+    // Relative links of the page need the slash.
+    let path = uri.path().strip_suffix('/').filter(|path| !matches!(*path, "" | "/" | "/docs"))?;
     let shorter = match uri.query() {
         Some(query) => format!("{path}?{query}"),
         None => path.to_owned(),
@@ -73,6 +74,7 @@ mod tests {
             ("/connectors", None),
             ("/connectors/", Some("/connectors")),
             ("/connectors/?expand=info/", Some("/connectors?expand=info/")),
+            ("/docs/", None),
             ("/connectors/a%2F/", Some("/connectors/a%2F")),
         ] {
             let shorter = without_trailing_slash(&uri.parse().unwrap()).map(|uri| uri.to_string());

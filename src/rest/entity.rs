@@ -127,7 +127,7 @@ pub(super) struct ConnectorState {
 
 impl From<StateInfo> for ConnectorState {
     fn from(info: StateInfo) -> Self {
-        let StateInfo { state, worker_id, trace, version } = info;
+        let StateInfo { state, worker_id, trace, version, condition: _ } = info;
         Self { state: state.name(), worker_id, version, trace }
     }
 }
@@ -153,9 +153,59 @@ pub(super) struct TaskState {
 impl TaskState {
     /// The state of task `id`.
     pub(super) fn of(id: usize, info: StateInfo) -> Self {
-        let StateInfo { state, worker_id, trace, version } = info;
+        let StateInfo { state, worker_id, trace, version, condition: _ } = info;
         Self { id, state: state.name(), worker_id, version, trace }
     }
+}
+
+/// How a connector and its tasks fare.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct ConnectorHealth {
+    #[schema(example = "s3-sink")]
+    pub(super) name: String,
+    pub(super) connector: HealthOf,
+    /// By task number.
+    pub(super) tasks: Vec<TaskHealth>,
+}
+
+impl From<herder::ConnectorStatus> for ConnectorHealth {
+    fn from(status: herder::ConnectorStatus) -> Self {
+        let tasks = status.tasks.into_iter();
+        Self {
+            name: status.name,
+            connector: status.connector.into(),
+            tasks: tasks.map(|(id, info)| TaskHealth { id, health: info.into() }).collect(),
+        }
+    }
+}
+
+/// How a connector fares, or a task.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct HealthOf {
+    /// The state that `status` shows.
+    #[schema(example = "RUNNING")]
+    state: &'static str,
+    #[schema(example = "10.0.0.1:8083")]
+    worker_id: String,
+    /// What keeps it from moving: the failure, or what is tried again and when. Null: nothing.
+    #[schema(example = "a subscribed topic does not exist yet")]
+    condition: Option<String>,
+}
+
+impl From<StateInfo> for HealthOf {
+    fn from(info: StateInfo) -> Self {
+        let condition = info.trace.or(info.condition);
+        Self { state: info.state.name(), worker_id: info.worker_id, condition }
+    }
+}
+
+/// How a task fares.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct TaskHealth {
+    #[schema(example = 0)]
+    id: usize,
+    #[serde(flatten)]
+    health: HealthOf,
 }
 
 fn is_blank(trace: &Option<String>) -> bool {

@@ -8,12 +8,11 @@ use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
 use futures::StreamExt;
 
+use super::Api;
 use super::error::ApiError;
 use super::json::FromJson;
 use crate::runtime::herder::TaskId;
 
-/// Bodies above this are refused: no connector configuration comes near it.
-const BODY_MAX_BYTES: usize = 2 * 1024 * 1024;
 /// How much of a body that is too long is thrown away before it is refused, and how long that may
 /// take.
 const DISCARD_MAX_BYTES: usize = 64 * 1024 * 1024;
@@ -119,12 +118,12 @@ impl<S: Send + Sync> FromRequestParts<S> for Query {
 #[derive(Debug)]
 pub(super) struct Entity<T>(pub(super) Option<T>);
 
-impl<S: Send + Sync, T: FromJson> FromRequest<S> for Entity<T> {
+impl<T: FromJson> FromRequest<Api> for Entity<T> {
     type Rejection = ApiError;
 
-    async fn from_request(request: Request, _state: &S) -> Result<Self, ApiError> {
+    async fn from_request(request: Request, api: &Api) -> Result<Self, ApiError> {
         let declared = request.headers().contains_key(CONTENT_TYPE);
-        let body = read(request.into_body()).await?;
+        let body = read(request.into_body(), api.herder.config().request_bytes_max).await?;
         if !declared && !body.is_empty() {
             return Err(ApiError::untyped_body());
         }
@@ -134,15 +133,15 @@ impl<S: Send + Sync, T: FromJson> FromRequest<S> for Entity<T> {
 
 /// The whole body. Of one that is too long the rest is read and thrown away, within bounds: a client
 /// that is still sending when the connection closes never sees the answer.
-async fn read(body: Body) -> Result<Vec<u8>, ApiError> {
+async fn read(body: Body, max: usize) -> Result<Vec<u8>, ApiError> {
     let mut chunks = body.into_data_stream();
     let mut whole = Vec::new();
     while let Some(chunk) = chunks.next().await {
         let chunk = chunk.map_err(|_| ApiError::broken_body())?;
-        if whole.len() + chunk.len() > BODY_MAX_BYTES {
+        if whole.len() + chunk.len() > max {
             drop(whole);
             let _ = tokio::time::timeout(DISCARD_MAX, discard(chunks)).await;
-            return Err(ApiError::too_large(BODY_MAX_BYTES));
+            return Err(ApiError::too_large(max));
         }
         whole.extend_from_slice(&chunk);
     }

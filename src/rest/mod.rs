@@ -7,6 +7,7 @@
 
 mod connectors;
 mod conventions;
+mod docs;
 mod entity;
 mod error;
 mod extract;
@@ -96,6 +97,7 @@ pub fn router(herder: Herder, metrics: Arc<Metrics>, logs: LogControl) -> Router
     }
     let routes = routes
         .route_layer(axum::middleware::from_fn_with_state(methods, negotiate::negotiate))
+        .merge(docs::routes())
         .fallback(async || ApiError::unknown_path())
         .with_state(api);
     conventions::around(routes, added)
@@ -112,6 +114,7 @@ fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(connectors::get, connectors::delete))
         .routes(routes!(connectors::get_config, connectors::put_config, connectors::patch_config))
         .routes(routes!(connectors::status))
+        .routes(routes!(connectors::health))
         .routes(routes!(connectors::restart))
         .routes(routes!(connectors::pause))
         .routes(routes!(connectors::resume))

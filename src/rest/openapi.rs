@@ -85,12 +85,14 @@ fn add_common_answers(operation: &mut Operation, json_resource: bool) {
         if !applies || operation.responses.responses.contains_key(*status) {
             continue;
         }
-        let content = Content::new(Some(Ref::from_schema_name("ErrorMessage")));
-        let response = ResponseBuilder::new()
-            .description(*description)
-            .content("application/json", content)
-            .build();
-        operation.responses.responses.insert((*status).to_owned(), response.into());
+        let mut response = ResponseBuilder::new().description(*description);
+        // What is decided before a handler is chosen has no `Content-Type`, as in the original: its
+        // JSON is not declared.
+        if *status == "500" {
+            let content = Content::new(Some(Ref::from_schema_name("ErrorMessage")));
+            response = response.content("application/json", content);
+        }
+        operation.responses.responses.insert((*status).to_owned(), response.build().into());
     }
 }
 
@@ -103,6 +105,8 @@ mod tests {
         let mut text = document().to_pretty_json().expect("the document is JSON");
         text.push('\n');
         expect_test::expect_file!["../../openapi/connect.json"].assert_eq(&text);
+        let text = document().to_yaml().expect("the document is YAML");
+        expect_test::expect_file!["../../openapi/connect.yaml"].assert_eq(&text);
     }
 
     #[test]

@@ -55,7 +55,10 @@ pub struct StateInfo {
     pub state: State,
     /// host:port
     pub worker_id: String,
+    /// Why it failed.
     pub trace: Option<String>,
+    /// What keeps it from moving although it runs: the outside that is tried again, and when.
+    pub condition: Option<String>,
     pub version: Option<String>,
 }
 

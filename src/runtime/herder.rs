@@ -486,10 +486,14 @@ impl Herder {
 }
 
 fn state_info(status: StoredStatus) -> StateInfo {
+    // Clients of the original take a trace for a failure, whatever the state beside it says.
+    let failed = matches!(status.state, State::Failed | State::Restarting);
+    let (trace, condition) = if failed { (status.trace, None) } else { (None, status.trace) };
     StateInfo {
         state: status.state,
         worker_id: status.worker_id,
-        trace: status.trace,
+        trace,
+        condition,
         version: status.version,
     }
 }

@@ -205,6 +205,7 @@ mod tests {
             state,
             worker_id: "w:1".to_owned(),
             trace: trace.map(str::to_owned),
+            condition: None,
             version: None,
         };
         let status = |connector| ConnectorStatus {

@@ -183,7 +183,7 @@ impl Supervisor {
         }
     }
 
-    /// RUNNING or PAUSED; what keeps the task from moving stands in the trace.
+    /// RUNNING or PAUSED, with what keeps the task from moving.
     fn report_condition(&self, lease: &Lease, condition: &mut watch::Receiver<Option<String>>) {
         if self.stop.is_cancelled() {
             return;

@@ -43,6 +43,8 @@ pub struct WorkerConfig {
     /// `rest.advertised.host.name` and `rest.advertised.port`, where set.
     pub advertised_host: Option<String>,
     pub advertised_port: Option<u16>,
+    /// `rest.request.max.bytes`
+    pub request_bytes_max: usize,
     /// `topic.creation.enable`
     pub topic_creation_enable: bool,
     /// `topic.tracking.enable`
@@ -131,6 +133,8 @@ impl WorkerConfig {
             listen_port,
             advertised_host: parsed.optional_string("rest.advertised.host.name"),
             advertised_port: port(&parsed, "rest.advertised.port"),
+            request_bytes_max: usize::try_from(parsed.integer("rest.request.max.bytes"))
+                .unwrap_or(usize::MAX),
             topic_creation_enable: parsed.boolean("topic.creation.enable"),
             topic_tracking_enable: parsed.boolean("topic.tracking.enable"),
             topic_tracking_allow_reset: parsed.boolean("topic.tracking.allow.reset"),
@@ -185,6 +189,7 @@ pub fn definition() -> ConfigDef {
             .check(PORTS),
         optional("rest.advertised.host.name", "The host in worker_id"),
         ConfigKey::new("rest.advertised.port", ConfigType::Int, "The port in worker_id"),
+        number("rest.request.max.bytes", "2097152", "Longer bodies of requests are refused"),
         flag("topic.creation.enable", "true", "Whether connectors may say how topics are made"),
         flag("topic.tracking.enable", "true", "Whether the topics of a connector are kept"),
         flag("topic.tracking.allow.reset", "true", "Whether they may be forgotten on demand"),

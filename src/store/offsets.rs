@@ -85,7 +85,7 @@ impl Store {
         connector: &str,
         changes: &[(String, Option<String>)],
     ) -> Result<bool, StoreError> {
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = self.pool.begin().bounded().await?;
         if !fence_stopped(&mut transaction, connector).await? {
             return Ok(false);
         }
@@ -103,9 +103,10 @@ impl Store {
             .bind(partition)
             .bind(offset)
             .execute(&mut *transaction)
+            .bounded()
             .await?;
         }
-        transaction.commit().await?;
+        transaction.commit().bounded().await?;
         Ok(true)
     }
 
@@ -120,7 +121,7 @@ impl Store {
         connector: &str,
         changes: &[(TopicPartition, Option<i64>)],
     ) -> Result<bool, StoreError> {
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = self.pool.begin().bounded().await?;
         if !fence_stopped(&mut transaction, connector).await? {
             return Ok(false);
         }
@@ -142,9 +143,10 @@ impl Store {
             .bind(at.partition)
             .bind(offset)
             .execute(&mut *transaction)
+            .bounded()
             .await?;
         }
-        transaction.commit().await?;
+        transaction.commit().bounded().await?;
         Ok(true)
     }
 
@@ -153,7 +155,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Away`].
     pub async fn reset_sink_offsets(&self, connector: &str) -> Result<bool, StoreError> {
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = self.pool.begin().bounded().await?;
         if !fence_stopped(&mut transaction, connector).await? {
             return Ok(false);
         }
@@ -168,8 +170,9 @@ impl Store {
         )
         .bind(connector)
         .execute(&mut *transaction)
+        .bounded()
         .await?;
-        transaction.commit().await?;
+        transaction.commit().bounded().await?;
         Ok(true)
     }
 
@@ -254,6 +257,7 @@ async fn fence_stopped(
     )
     .bind(connector)
     .fetch_optional(&mut *transaction)
+    .bounded()
     .await?;
     if stopped.is_none() {
         return Ok(false);
@@ -261,6 +265,7 @@ async fn fence_stopped(
     sqlx::query("delete from ferroconnect.lease where connector = $1 and task >= 0")
         .bind(connector)
         .execute(&mut *transaction)
+        .bounded()
         .await?;
     Ok(true)
 }

@@ -52,6 +52,7 @@ pub struct StoredStatus {
     pub state: State,
     /// host:port of the worker.
     pub worker_id: String,
+    /// Why it failed; while it runs, what keeps it from moving.
     pub trace: Option<String>,
     /// The plugin's version.
     pub version: Option<String>,

@@ -397,13 +397,15 @@ async fn what_failed_outside_heals_by_itself() {
     // A task that keeps trying is RUNNING, and says why it does not move.
     let other = &unique("c");
     worker.create(other, &[("fake.poll", "retriable")]).await;
-    eventually_async("the cause in the trace", 10, || async {
+    eventually_async("the cause as condition", 10, || async {
         let status = worker.herder.connector_status(other).await.map_err(|e| e.to_string())?;
         match status.tasks.first() {
-            Some((0, info)) if info.state == RUNNING => match &info.trace {
-                Some(trace) if trace.contains("the fake's outside is away") => Ok(()),
-                trace => Err(format!("{trace:?}")),
-            },
+            Some((0, info)) if info.state == RUNNING && info.trace.is_none() => {
+                match &info.condition {
+                    Some(text) if text.contains("the fake's outside is away") => Ok(()),
+                    text => Err(format!("{text:?}")),
+                }
+            }
             other => Err(format!("{other:?}")),
         }
     })

@@ -48,7 +48,7 @@ const RULES: &[Rule] = &[
     Rule {
         module: "rest",
         imports: &["runtime", "plugin"],
-        third_parties: &["axum", "utoipa", "utoipa_axum"],
+        third_parties: &["axum", "utoipa", "utoipa_axum", "utoipa_swagger_ui"],
     },
     Rule {
         module: "cli",
