@@ -20,7 +20,7 @@ use ferroconnect::runtime::sink_task::{SinkTaskParts, run_sink_task};
 use ferroconnect::runtime::source_task::{SourceTaskParts, run_source_task};
 use ferroconnect::runtime::task::TaskControl;
 use ferroconnect::runtime::worker_config::WorkerConfig;
-use ferroconnect::store::{Heartbeat, Lease, Store, WorkerRow};
+use ferroconnect::store::{Heartbeat, Lease, Store, TargetState, WorkerRow};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_postgres::NoTls;
@@ -89,6 +89,7 @@ impl Bench {
         ]);
         props.extend(config.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));
         let bootstrap_servers = services().kafka.clone();
+        store.create_connector(&connector, &props, TargetState::Started).await.unwrap();
         Self { database, store, connector, worker_row, config: props, bootstrap_servers }
     }
 

@@ -57,9 +57,52 @@ async fn rows_arrive_in_order_and_the_last_whole_group_is_stored_and_told() {
     assert_eq!(read(&topic, 505).await, numbers(0..505));
     running.stop().await.unwrap();
     assert_eq!(told.last(), Some(503), "the group that is open is not described by an offset");
-    let topics = bench.store.topics(&bench.connector).await.unwrap();
-    // Topics belong to connectors that exist; this one was never created.
-    assert!(topics.is_empty());
+    assert_eq!(bench.store.topics(&bench.connector).await.unwrap(), [topic]);
+}
+
+#[tokio::test]
+async fn transforms_are_applied_to_whole_shapes_and_to_single_records_alike() {
+    let topic = unique("source");
+    let target = format!("{topic}-routed");
+    let mut config = vec![
+        ("transforms", "route"),
+        ("transforms.route.type", "org.apache.kafka.connect.transforms.RegexRouter"),
+        ("transforms.route.regex", "(.*)"),
+        ("transforms.route.replacement", "$1-routed"),
+    ];
+    Clients::new().create(&target, 1).await;
+    let bench = Bench::new(&config).await;
+    let running = bench.start_source(FakeSource::new(&topic, 0, vec![Turn::Group(2)])).await;
+    stored_is(&bench, 2).await;
+    running.stop().await.unwrap();
+
+    // A header is of each record: no whole shape has one.
+    config[0].1 = "mark,route";
+    config.extend([
+        ("transforms.mark.type", "org.apache.kafka.connect.transforms.InsertHeader"),
+        ("transforms.mark.header", "mark"),
+        ("transforms.mark.value.literal", "here"),
+    ]);
+    let bench = Bench::new(&config).await;
+    let running = bench.start_source(FakeSource::new(&topic, 2, vec![Turn::Group(2)])).await;
+    stored_is(&bench, 4).await;
+    running.stop().await.unwrap();
+    assert_eq!(bench.store.topics(&bench.connector).await.unwrap(), [target.clone()]);
+    assert_eq!(read(&target, 4).await, numbers(0..4));
+}
+
+#[tokio::test]
+async fn groups_of_dropped_rows_are_stored_all_the_same() {
+    let bench = Bench::new(&[
+        ("transforms", "none"),
+        ("transforms.none.type", "org.apache.kafka.connect.transforms.Filter"),
+    ])
+    .await;
+    let turns = vec![Turn::Group(2), Turn::Tree(0), Turn::Group(3)];
+    let running = bench.start_source(FakeSource::new("nowhere", 0, turns)).await;
+    stored_is(&bench, 5).await;
+    running.stop().await.unwrap();
+    assert!(bench.store.topics(&bench.connector).await.unwrap().is_empty());
 }
 
 #[tokio::test]
