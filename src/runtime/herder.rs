@@ -41,6 +41,8 @@ const HEALTH_ANSWER_MAX: Duration = Duration::from_secs(4);
 const LOOP_SILENCE_MAX: Duration = BEAT_INTERVAL.saturating_mul(10);
 /// How often a change is merged anew when others change the same configuration meanwhile.
 const PATCH_ATTEMPTS: usize = 5;
+/// PostgreSQL's B-tree takes 2704 bytes, of which other columns of some keys need a part.
+const NAME_BYTES_MAX: usize = 1000;
 
 pub(crate) type Answer<T> = Result<T, HerderError>;
 
@@ -148,6 +150,7 @@ impl Herder {
         target_state: TargetState,
     ) -> Answer<ConnectorInfo> {
         self.check(&config).await?;
+        keepable(name)?;
         let created = self.change()?.create_connector(name, &config, target_state).await;
         if !created.map_err(internal)? {
             return Err(HerderError::AlreadyExists(format!("Connector {name} already exists")));
@@ -168,6 +171,7 @@ impl Herder {
         config: Props,
     ) -> Answer<(bool, ConnectorInfo)> {
         self.check(&config).await?;
+        keepable(name)?;
         let created = self.change()?.put_connector(name, &config).await.map_err(internal)?;
         self.poke(name)?;
         Ok((created, self.info_with(name, config).await?))
@@ -506,6 +510,17 @@ fn task_id(connector: &str, task: i32) -> TaskId {
 /// A task's number as stored; `None` when no task can have it.
 fn number(task: usize) -> Option<i32> {
     i32::try_from(task).ok()
+}
+
+/// The state database finds connectors by an index over their names, whose entries are bounded.
+fn keepable(name: &str) -> Answer<()> {
+    if name.len() <= NAME_BYTES_MAX {
+        return Ok(());
+    }
+    Err(HerderError::BadRequest(format!(
+        "The connector's name is {} bytes long, at most {NAME_BYTES_MAX} can be kept",
+        name.len()
+    )))
 }
 
 fn not_found(name: &str) -> HerderError {

@@ -45,7 +45,7 @@ assert cluster.set_logger_log_level("ferroconnect::rest", "DEBUG") == ["ferrocon
 cluster.root_logger = level
 
 connector.delete()
-assert not connector.exists()
+assert NAME not in cluster.connectors
 try:
     connector.config
 except GenericNotFound as error:

@@ -3,7 +3,7 @@
 import asyncio
 
 from kpops.component_handlers.kafka_connect.exception import ConnectorNotFoundException
-from kpops.component_handlers.kafka_connect.kafka_connect_api import KafkaConnectApi
+from kpops.component_handlers.kafka_connect.kafka_connect_api import KafkaConnect
 from kpops.component_handlers.kafka_connect.model import ConnectorNewState, KafkaConnectorConfig
 from kpops.config import KafkaConnectConfig
 from surface import URL, sink
@@ -16,12 +16,16 @@ def config(**more: str) -> KafkaConnectorConfig:
 
 
 async def drive() -> None:
-    client = KafkaConnectApi(KafkaConnectConfig(url=URL))
+    client = KafkaConnect(KafkaConnectConfig(url=URL))
 
     async def reaches(state: str, tasks: int) -> None:
         for _ in range(200):
-            status = await client.get_connector_status(NAME)
-            seen = [status.connector.state.value, *(task.state.value for task in status.tasks)]
+            try:
+                status = await client.get_connector_status(NAME)
+            except Exception as error:  # just created: no status yet
+                seen = [repr(error)]
+            else:
+                seen = [status.connector.state.value, *(task.state.value for task in status.tasks)]
             if seen == [state] * (1 + tasks):
                 return
             await asyncio.sleep(0.1)

@@ -22,14 +22,23 @@ def sink(name: str, **more: str) -> dict[str, str]:
 
 
 def eventually(what: str, condition, seconds: float = 20):
-    """Waits until `condition` gives something true, and returns it."""
+    """Waits until `condition` gives something true, and returns it.
+
+    Clients raise on a 404, and a connector that was just created has no status yet.
+    """
     deadline = time.monotonic() + seconds
+    seen = None
     while time.monotonic() < deadline:
-        seen = condition()
+        try:
+            seen = condition()
+        except Exception as error:
+            seen, last = None, error
+        else:
+            last = seen
         if seen:
             return seen
         time.sleep(0.1)
-    raise AssertionError(f"{what} did not happen within {seconds} s")
+    raise AssertionError(f"{what} did not happen within {seconds} s: {last!r}")
 
 
 def states(status: dict) -> set[str]:

@@ -3,6 +3,7 @@
 //! They speak HTTP to `FERROCONNECT_TEST_URL`, which may be any Kafka Connect worker with the
 //! FileStream connectors; without it, to a worker in this process.
 
+mod bad_input;
 mod client;
 mod config;
 mod connectors;

@@ -1,0 +1,60 @@
+//! What a client may send by mistake or malice: a clear JSON error, and nothing is half made.
+
+use serde_json::json;
+
+use super::client::{call_raw, call_with, get, source};
+use crate::support::unique;
+
+#[tokio::test]
+async fn names_that_cannot_be_kept_are_refused() {
+    // Nothing that compresses: what is stored is indexed.
+    let long: String = std::iter::repeat_with(|| unique("")).take(500).collect();
+    let long: String = long.chars().take(5000).collect();
+    for (name, part) in
+        [(long.as_str(), "5000 bytes"), ("a\nb", "ASCII chars: 10"), ("a\u{1}b", "ASCII chars: 1")]
+    {
+        let body = json!({"name": name, "config": source(json!({}))});
+        call_with("POST", "/connectors", body).await.is_error_with(400, part);
+        let path: String = name.bytes().map(|byte| format!("%{byte:02X}")).collect();
+        call_with("PUT", &format!("/connectors/{path}/config"), source(json!({})))
+            .await
+            .is_error_with(400, part);
+        get(&format!("/connectors/{path}")).await.is(404);
+    }
+}
+
+#[tokio::test]
+async fn bodies_that_cannot_be_read_make_nothing() {
+    let name = unique("c");
+    let deep = format!("{}{}", "[".repeat(20_000), "]".repeat(20_000));
+    for body in [
+        format!("{{\"name\":\"{name}\",\"config\":"),
+        format!("{{\"name\":\"{name}\",\"config\":{{\"a\":{deep}}}}}"),
+        format!("{{\"name\":\"{name}\",\"config\":[]}}"),
+        format!("{{\"name\":{{}},\"config\":{{\"name\":\"{name}\"}}}}"),
+        deep,
+    ] {
+        let answer = call_raw("POST", "/connectors", &body).await;
+        answer.is_error_with(500, "");
+    }
+    get(&format!("/connectors/{name}")).await.is(404);
+}
+
+#[tokio::test]
+async fn the_page_of_the_document_needs_nothing_else() {
+    if !super::client::is_ours() {
+        return;
+    }
+    let page = get("/docs/").await.is(200);
+    assert!(page.header("content-type").is_some_and(|kind| kind.starts_with("text/html")));
+    for link in page.text.split(['"', '\'']).filter(|text| text.starts_with("./")) {
+        get(&format!("/docs/{}", link.trim_start_matches("./"))).await.is(200);
+    }
+    for outside in ["src=\"http", "href=\"http", "src=\"//"] {
+        assert!(!page.text.contains(outside), "{outside}");
+    }
+    let start = get("/docs/swagger-initializer.js").await.is(200);
+    assert!(start.text.contains("\"../openapi.json\""), "{}", start.text);
+    get("/docs").await.is(200);
+    get("/docs/nope").await.is(404);
+}
