@@ -40,6 +40,7 @@ class Services:
         self._services("start")
         exports = self._services("env")
         found = dict(re.findall(r"^export (\w+)=(.*)$", exports, re.MULTILINE))
+        self.found = found
         self.kafka = found["FERROCONNECT_TEST_KAFKA"]
         self.postgres = re.search(r"127\.0\.0\.1:\d+", found["FERROCONNECT_TEST_POSTGRES"]).group()
         self.s3 = found["FERROCONNECT_TEST_S3"]

@@ -1,10 +1,15 @@
-"""REST API: the contract tests of tests/it/rest against ours and against the original worker, by base URL."""
+"""REST API: the contract tests of tests/it/rest against ours and against the original worker.
+
+Ours runs inside the tests, with connectors that read and write files as the original has; the original is reached by its
+URL. While its group rebalances, which any change makes it do, it refuses what follows: a test that fails there has two more
+tries, by itself.
+"""
 
 import os
 import re
 import subprocess
 
-from originals import Original, Ours
+from originals import Original
 from stack import REPO, BenchError
 
 TIMEOUT_S = 900
@@ -12,16 +17,20 @@ TIMEOUT_S = 900
 
 def run(services):
     build()
-    results = {}
-    for name, worker in (("ours", Ours(services, "rest")), ("original", Original(services, ["file", "debezium-3"], "rest-original"))):
-        worker.forget()
-        worker.start()
-        try:
-            results[name] = outcome(services, worker.url)
-        finally:
-            worker.stop()
-        passed = sum(why is None for why in results[name].values())
-        print(f"    {name}: {passed} of {len(results[name])} tests pass", flush=True)
+    results = {"ours": outcome(services, None, "rest::")}
+    worker = Original(services, ["file", "debezium-3"], "rest-original")
+    worker.start()
+    try:
+        found = outcome(services, worker.url, "rest::")
+        for test in [test for test, why in found.items() if why is not None]:
+            for _ in range(2):
+                if found[test] is not None:
+                    found |= outcome(services, worker.url, test)
+        results["original"] = found
+    finally:
+        worker.stop()
+    for name, found in results.items():
+        print(f"    {name}: {sum(why is None for why in found.values())} of {len(found)} tests pass", flush=True)
     ours, original = results["ours"], results["original"]
     count = 0
     for test in sorted({*ours, *original}):
@@ -39,10 +48,15 @@ def build():
         raise BenchError(f"the tests do not build: {done.stderr[-2000:]}")
 
 
-def outcome(services, url):
+def outcome(services, url, which):
     """What became of each test: None, or why it failed."""
-    environment = dict(os.environ, FERROCONNECT_TEST_URL=url, FERROCONNECT_TEST_KAFKA=services.kafka, RUST_BACKTRACE="0")
-    command = [REPO / "dev/cargo", "test", "--test", "it", "rest::", "--", "--test-threads=2"]
+    environment = dict(os.environ, **services.found, RUST_BACKTRACE="0")
+    command = [REPO / "dev/cargo", "test", "--test", "it", which, "--"]
+    if url:
+        environment["FERROCONNECT_TEST_URL"] = url
+        command += ["--test-threads=1"]
+    if which != "rest::":
+        command += ["--exact"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=TIMEOUT_S)
     tests = {name: None for name, verdict in re.findall(r"^test (rest::\S+) \.\.\. (\w+)", done.stdout, re.MULTILINE)}
     if not tests:
