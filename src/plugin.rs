@@ -15,12 +15,12 @@ use crate::converter::{
 use crate::error::ConnectError;
 use crate::transform::predicate::{has_header_key, record_is_tombstone, topic_name_matches};
 use crate::transform::{
-    Predicate, Transformation, by_logical_table_router, cast, drop_headers,
-    extract_changed_record_state, extract_field, extract_new_record_state, filter, flatten,
-    header_from, header_to_value, hoist_field, insert_field, insert_header, mask_field,
+    Predicate, Transformation, by_logical_table_router, cast, content_based_router, drop_headers,
+    event_router, extract_changed_record_state, extract_field, extract_new_record_state, filter,
+    flatten, header_from, header_to_value, hoist_field, insert_field, insert_header, mask_field,
     partition_routing, read_to_insert_event, regex_router, replace_field,
-    schema_change_event_filter, set_schema_metadata, timestamp_converter, timestamp_router,
-    value_to_key,
+    schema_change_event_filter, scripted_filter, set_schema_metadata, timestamp_converter,
+    timestamp_router, timezone_converter, value_to_key,
 };
 
 /// Makes the connector that plans; its configuration passed the plugin's [`ConfigDef`].
@@ -203,6 +203,11 @@ fn debezium_transformations() -> Vec<Plugin> {
             by_logical_table_router::construct,
         ),
         debezium(
+            "io.debezium.transforms.ContentBasedRouter",
+            content_based_router::config_def,
+            content_based_router::construct,
+        ),
+        debezium(
             "io.debezium.transforms.ExtractChangedRecordState",
             extract_changed_record_state::config_def,
             extract_changed_record_state::construct,
@@ -211,6 +216,11 @@ fn debezium_transformations() -> Vec<Plugin> {
             "io.debezium.transforms.ExtractNewRecordState",
             extract_new_record_state::config_def,
             extract_new_record_state::construct,
+        ),
+        debezium(
+            "io.debezium.transforms.Filter",
+            scripted_filter::config_def,
+            scripted_filter::construct,
         ),
         debezium(
             "io.debezium.transforms.HeaderToValue",
@@ -223,9 +233,19 @@ fn debezium_transformations() -> Vec<Plugin> {
             schema_change_event_filter::construct,
         ),
         debezium(
+            "io.debezium.transforms.TimezoneConverter",
+            timezone_converter::config_def,
+            timezone_converter::construct,
+        ),
+        debezium(
             "io.debezium.transforms.ToLogicalTopicRouter",
             by_logical_table_router::topic_config_def,
             by_logical_table_router::construct_to_topic,
+        ),
+        debezium(
+            "io.debezium.transforms.outbox.EventRouter",
+            event_router::config_def,
+            event_router::construct,
         ),
         debezium(
             "io.debezium.transforms.partitions.PartitionRouting",

@@ -2,8 +2,11 @@
 
 pub mod by_logical_table_router;
 pub mod cast;
+pub mod content_based_router;
 pub mod drop_headers;
 mod envelope;
+pub mod event_router;
+mod expression;
 pub mod extract_changed_record_state;
 pub mod extract_field;
 pub mod extract_new_record_state;
@@ -26,12 +29,15 @@ pub mod regex_router;
 pub mod replace_field;
 pub mod schema_change_event_filter;
 mod schema_name;
+mod scripted;
+pub mod scripted_filter;
 pub mod set_schema_metadata;
 mod target;
 #[cfg(test)]
 mod testing;
 pub mod timestamp_converter;
 pub mod timestamp_router;
+pub mod timezone_converter;
 pub mod value_to_key;
 
 use std::sync::Arc;
