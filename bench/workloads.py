@@ -203,6 +203,7 @@ class Sink:
         (self.services.s3_dir / BUCKET).mkdir(parents=True, exist_ok=True)
 
     def clean(self):
+        delete_topic(self.services, self.topic)
         shutil.rmtree(self.services.s3_dir / BUCKET, ignore_errors=True)
 
     def consume_floor(self):
@@ -307,9 +308,10 @@ class StartUp:
             figures["rss_mb"] = peak_rss_mb(self.worker.pid)
         finally:
             self.worker.stop()
-        return check_topic(self.services, f"{self.name}.public.narrow", self.rows, figures)
+        return check_topic(self.services, f"{self.name}.public.narrow", self.rows, figures, keep=True)
 
     def clean(self):
+        delete_topic(self.services, f"{self.name}.public.narrow")
         Streaming.drop_slot(self, self.name)
 
 
@@ -318,7 +320,9 @@ def produce_floor(services, rows, codec):
     kafka = services.pid("kafka")
     before = cpu(kafka)
     found = tool("produce", "--kafka", services.kafka, "--topic", topic, "--rows", rows, "--compression", codec)
-    return dict(floor_figures(found), kafka_cpu=(cpu(kafka) - before) / rows * 1e6)
+    spent = cpu(kafka) - before
+    delete_topic(services, topic)
+    return dict(floor_figures(found), kafka_cpu=spent / rows * 1e6)
 
 
 def floor_figures(found):
@@ -331,9 +335,15 @@ def floor_figures(found):
     return figures
 
 
-def check_topic(services, topic, rows, figures):
+def delete_topic(services, topic):
+    tool("delete", "--kafka", services.kafka, "--topic", topic)
+
+
+def check_topic(services, topic, rows, figures, keep=False):
     """The ledger: a run whose topic is not exactly the rows is void."""
     ledger = tool("ledger", "--kafka", services.kafka, "--topic", topic, "--rows", rows)
+    if not keep:
+        delete_topic(services, topic)
     figures["value_bytes"] = ledger["value_bytes"] / max(1, ledger["records"])
     figures["ledger"] = ledger
     if not ledger["exact"]:

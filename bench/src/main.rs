@@ -109,6 +109,13 @@ enum Command {
         #[arg(long)]
         rows: u64,
     },
+    /// Deletes a topic, so that many runs do not fill the disk
+    Delete {
+        #[arg(long)]
+        kafka: String,
+        #[arg(long)]
+        topic: String,
+    },
     /// Ledger: every id from 1 to `rows` is in the Parquet objects below a folder, each once
     Objects {
         #[arg(long)]
@@ -138,6 +145,7 @@ fn main() -> anyhow::Result<()> {
             topic::watch(&kafka, &topic, rows, every_ms)?
         }
         Command::Ledger { kafka, topic, rows } => topic::ledger(&kafka, &topic, rows)?,
+        Command::Delete { kafka, topic } => produce::delete(&kafka, &topic)?,
         Command::Objects { dir, rows } => objects::ledger(&dir, rows)?,
     };
     println!("{result}");

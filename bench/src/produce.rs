@@ -1,4 +1,4 @@
-//! Producing without a product: the floor, and the topic that the sink is measured with.
+//! Producing without the product: the floor, and the topic that the sink is measured with.
 
 use std::time::{Duration, Instant};
 
@@ -112,13 +112,26 @@ fn send(
     }
 }
 
+/// Deletes `topic` with its records.
+pub(crate) fn delete(kafka: &str, topic: &str) -> Result<Value> {
+    let admin = admin(kafka)?;
+    let deletion = admin.delete_topics(&[topic], &AdminOptions::new());
+    for result in topic::wait(deletion)?? {
+        result.map_err(|(name, code)| anyhow::anyhow!("cannot delete {name}: {code}"))?;
+    }
+    Ok(json!({ "deleted": topic }))
+}
+
 fn create(kafka: &str, topic: &str, partitions: i32) -> Result<()> {
-    let admin: AdminClient<DefaultClientContext> =
-        ClientConfig::new().set("bootstrap.servers", kafka).create()?;
+    let admin = admin(kafka)?;
     let new = NewTopic::new(topic, partitions, TopicReplication::Fixed(1));
     let creation = admin.create_topics([&new], &AdminOptions::new());
     for result in topic::wait(creation)?? {
         result.map_err(|(name, code)| anyhow::anyhow!("cannot create {name}: {code}"))?;
     }
     Ok(())
+}
+
+fn admin(kafka: &str) -> Result<AdminClient<DefaultClientContext>> {
+    Ok(ClientConfig::new().set("bootstrap.servers", kafka).create()?)
 }
