@@ -18,7 +18,7 @@ use crate::error::ConnectError;
 /// asks to be woken at once, and then may not send). Measured with 4 MiB: twice the CPU time.
 const PRODUCER_QUEUE_KBYTES: i64 = 2048;
 /// Bytes that a consumer may hold ahead of the task.
-const CONSUMER_QUEUE_KBYTES: &str = "16384";
+const CONSUMER_QUEUE_KBYTES: &str = "4096";
 
 /// What a client is for; also the prefix of its worker properties and connector overrides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

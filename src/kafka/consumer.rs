@@ -30,7 +30,7 @@ const POLL: Duration = Duration::from_millis(100);
 /// ordinary back-pressure and not worth fetching again what pausing throws away.
 const HOLD: Duration = Duration::from_secs(5);
 /// A batch ends here: enough to spread its costs, small enough for three to stand in memory.
-const BATCH_BYTES: usize = 2 << 20;
+const BATCH_BYTES: usize = 1 << 20;
 const BATCH_MESSAGES: usize = 10_000;
 /// How long a commit may take before the caller is told to try again.
 const COMMIT_DEADLINE: Duration = Duration::from_secs(10);
@@ -476,7 +476,9 @@ impl Packer {
             return None;
         }
         let mut batch = std::mem::take(&mut self.batch);
-        batch.wire = Bytes::from(std::mem::take(&mut self.wire));
+        // The next batch is likely to be as large; growing by doubling would leave half of it empty.
+        let next = Vec::with_capacity(self.wire.len());
+        batch.wire = Bytes::from(std::mem::replace(&mut self.wire, next));
         Some(batch)
     }
 }
