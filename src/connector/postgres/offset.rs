@@ -31,6 +31,10 @@ struct Members {
     lsn_proc: Option<i64>,
     #[serde(default)]
     lsn_commit: Option<i64>,
+    #[serde(default, rename = "txId")]
+    xid: Option<i64>,
+    #[serde(default, rename = "messageType")]
+    message_type: Option<String>,
     #[serde(default)]
     snapshot: Option<serde_json::Value>,
     #[serde(default)]
@@ -55,6 +59,16 @@ impl Position {
         let last_commit = members.lsn_commit.or(members.lsn_proc).map(lsn);
         Ok(Self::Streaming { resume, last_commit })
     }
+}
+
+/// The transaction that an offset lies inside of, as only the original writes them, and the position of
+/// the last row that was handed out. That row may have others at its position, of which nothing is
+/// known: COPY writes many at once.
+pub(super) fn inside_transaction(offset: &str) -> Option<(u32, Lsn)> {
+    let members: Members = serde_json::from_str(offset).ok()?;
+    let row = ["INSERT", "UPDATE", "DELETE", "TRUNCATE"];
+    row.contains(&members.message_type?.as_str()).then_some(())?;
+    Some((u32::try_from(members.xid?).ok()?, Lsn(members.lsn_proc?.cast_unsigned())))
 }
 
 /// The initial snapshot; 2.x wrote true.
@@ -153,6 +167,14 @@ mod tests {
 
     fn streaming(resume: u64, last_commit: Option<u64>) -> Position {
         Position::Streaming { resume: Lsn(resume), last_commit: last_commit.map(Lsn) }
+    }
+
+    #[test]
+    fn offsets_inside_a_transaction_are_told_apart() {
+        let row = r#"{"lsn_proc":144569048,"messageType":"INSERT","lsn":144569048,"txId":4359,"ts_usec":1795628452048352}"#;
+        assert_eq!(inside_transaction(row), Some((4359, Lsn(144_569_048))));
+        let own = Offsets::new("srv").committed(Lsn(7), Some(3), 1);
+        assert_eq!(inside_transaction(&own.offset), None);
     }
 
     #[test]

@@ -54,6 +54,8 @@ pub(super) struct StreamDecoder {
     transaction: Option<Transaction>,
     /// A transaction that was cut off, and how many of its changes were handed out.
     partial: Option<(u32, Lsn, u64)>,
+    /// A transaction whose rows before a position another has handed out.
+    foreign: Option<(u32, Lsn)>,
     /// What has been handed out, up to a commit.
     sealed: Lsn,
     /// Rows handed out that no seal covers yet.
@@ -108,6 +110,7 @@ impl StreamDecoder {
             staged: VecDeque::new(),
             transaction: None,
             partial: None,
+            foreign: None,
             sealed,
             unsealed_rows: 0,
             last_commit,
@@ -116,6 +119,11 @@ impl StreamDecoder {
             asked_at: None,
             server_end: sealed,
         }
+    }
+
+    /// Rows of this transaction before this position were handed out by another.
+    pub(super) fn skip(&mut self, inside: Option<(u32, Lsn)>) {
+        self.foreign = inside;
     }
 
     /// The position to resume at: behind the last commit that was handed out whole.
@@ -186,18 +194,18 @@ impl StreamDecoder {
     ) -> Result<(), ConnectError> {
         match message {
             Message::Insert { relation, new } => {
-                if let Some(streamed) = self.change(relation, "c") {
+                if let Some(streamed) = self.change(lsn, relation, "c") {
                     let plan = &streamed.plans.create;
                     self.row(lsn, &streamed.relation, plan, &[new], filling)?;
                 }
             }
             Message::Update { relation, old, new } => {
-                if let Some(streamed) = self.change(relation, "") {
+                if let Some(streamed) = self.change(lsn, relation, "") {
                     self.update(lsn, &streamed, old, new, filling)?;
                 }
             }
             Message::Delete { relation, kind, old } => {
-                if let Some(streamed) = self.change(relation, "d") {
+                if let Some(streamed) = self.change(lsn, relation, "d") {
                     self.delete(lsn, &streamed, kind, old, filling)?;
                 }
             }
@@ -247,10 +255,11 @@ impl StreamDecoder {
     }
 
     /// Counts a row message, and gives its table when it is to be handed out.
-    fn change(&mut self, relation: u32, operation: &str) -> Option<Arc<Streamed>> {
+    fn change(&mut self, lsn: Lsn, relation: u32, operation: &str) -> Option<Arc<Streamed>> {
         if let Some(open) = &mut self.transaction {
             open.changes += 1;
-            if open.changes <= open.skip {
+            let foreign = self.foreign.is_some_and(|(xid, end)| open.xid == xid && lsn < end);
+            if open.changes <= open.skip || foreign {
                 return None;
             }
         }

@@ -214,6 +214,22 @@ fn every_operation_becomes_its_records() {
 }
 
 #[test]
+fn a_transaction_that_another_began_goes_on() {
+    let config = config(&[]);
+    let mut decoder = decoder(&config, 30);
+    decoder.skip(Some((7, Lsn(30))));
+    decoder.stage(vec![Some(table(&config))]);
+    let frames = Frames::default().begin(20, 90, 7).relation().insert(20, "1", "one");
+    let frames = frames.insert(30, "2", "two").insert(30, "3", "three").commit(90);
+    // Another transaction, which ended later, wrote before.
+    let frames = frames.begin(10, 99, 6).insert(10, "4", "four").commit(99);
+    assert_eq!(
+        shown(&decode(&mut decoder, frames)),
+        ["c (2) - (2 two)", "c (3) - (3 three)", "c (4) - (4 four)"]
+    );
+}
+
+#[test]
 fn rows_say_which_run_they_are_of() {
     let headers = |more: &[(&str, &str)]| {
         let config = config(more);

@@ -13,7 +13,7 @@ use crate::connector::postgres::config::PostgresConfig;
 use crate::connector::postgres::failure::explain;
 use crate::connector::postgres::lookup::Lookup;
 use crate::connector::postgres::lsn::Lsn;
-use crate::connector::postgres::offset::{Offsets, Position, SnapshotPoint};
+use crate::connector::postgres::offset::{Offsets, Position, SnapshotPoint, inside_transaction};
 use crate::connector::postgres::session::{Event, Session, SessionInput};
 use crate::connector::postgres::snapshot::read_rows;
 use crate::connector::postgres::stream::StreamDecoder;
@@ -28,6 +28,8 @@ pub(super) struct PostgresTask {
     context: SourceTaskContext,
     offsets: Offsets,
     position: Option<Position>,
+    /// Where the stored offset lies inside a transaction.
+    inside: Option<(u32, Lsn)>,
     /// No snapshot has begun and no stream has started in this task.
     fresh: bool,
     session: Option<Session>,
@@ -58,7 +60,9 @@ impl PostgresTask {
     ) -> Result<Self, ConnectError> {
         let config = Arc::new(config);
         let offsets = Offsets::new(&config.topic_prefix);
-        let position = match offsets.find(&context.offsets) {
+        let found = offsets.find(&context.offsets);
+        let inside = found.and_then(|stored| inside_transaction(&stored.offset));
+        let position = match found {
             None => None,
             Some(stored) => Some(Position::parse(&stored.offset).map_err(|reason| {
                 ConnectError::fatal(format!(
@@ -77,6 +81,7 @@ impl PostgresTask {
             context,
             offsets,
             position,
+            inside,
             fresh: true,
             session: None,
             idle: false,
@@ -161,12 +166,10 @@ impl PostgresTask {
         match &mut self.decoder {
             Some(decoder) if decoder.position().0 == from => decoder.restarted(),
             decoder => {
-                *decoder = Some(StreamDecoder::new(
-                    self.config.clone(),
-                    self.offsets.clone(),
-                    from,
-                    last_commit,
-                ));
+                let (config, offsets) = (self.config.clone(), self.offsets.clone());
+                let mut new = StreamDecoder::new(config, offsets, from, last_commit);
+                new.skip(self.inside);
+                *decoder = Some(new);
             }
         }
     }
