@@ -212,11 +212,10 @@ fn named(fields: &HashSet<String>, part: &str) -> HashSet<String> {
     let mut found = HashSet::new();
     for field in fields {
         match field.split_once('.') {
-            Some((under, name)) if matches!(under, "before" | "after" | "source") => {
-                if under == part {
-                    found.insert(name.to_owned());
-                }
+            Some((under, name)) if under == part => {
+                found.insert(name.to_owned());
             }
+            Some(("before" | "after" | "source", _)) => {}
             _ if part != "source" => {
                 found.insert(field.clone());
             }
