@@ -87,7 +87,7 @@ async fn transforms_are_applied_to_whole_shapes_and_to_single_records_alike() {
     let running = bench.start_source(FakeSource::new(&topic, 2, vec![Turn::Group(2)])).await;
     stored_is(&bench, 4).await;
     running.stop().await.unwrap();
-    assert_eq!(bench.store.topics(&bench.connector).await.unwrap(), [target.clone()]);
+    assert_eq!(bench.store.topics(&bench.connector).await.unwrap(), std::slice::from_ref(&target));
     assert_eq!(read(&target, 4).await, numbers(0..4));
 }
 
