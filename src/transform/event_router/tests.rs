@@ -1,3 +1,5 @@
+//! Table tests of the event router.
+
 use super::*;
 use crate::data::values;
 use crate::transform::testing::{apply, change, record, row, smt};

@@ -1,3 +1,5 @@
+//! Table tests of the expression.
+
 use super::*;
 use crate::data::{Header, SchemaAndValue, SchemaBuilder, Struct, Type};
 use crate::transform::testing::{change, row};

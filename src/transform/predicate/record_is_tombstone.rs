@@ -36,3 +36,21 @@ impl Predicate for RecordIsTombstone {
         record.value.value.is_null()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::{SchemaAndValue, Value};
+    use crate::transform::testing::record;
+
+    #[test]
+    fn a_tombstone_is_a_null_value_whatever_its_schema() {
+        let predicate = construct(&Props::new()).unwrap();
+        let present = record("t");
+        assert!(!predicate.test(&present));
+        let schema = present.value.schema.clone();
+        for value in [SchemaAndValue { schema, value: Value::Null }, SchemaAndValue::NULL] {
+            assert!(predicate.test(&Record { value, ..present.clone() }));
+        }
+    }
+}

@@ -1,3 +1,5 @@
+//! Table tests of the timezone converter.
+
 use super::*;
 use crate::data::{SchemaBuilder, Type, values};
 use crate::transform::testing::{apply, change, record, smt};
