@@ -14,6 +14,8 @@ mod herder;
 mod kafka;
 /// What happens to running connectors: crashes first.
 mod lifecycle;
+// What a listing asks of the state database.
+mod listing;
 /// The whole pipeline on the real binary, with parts that are wrong until mended.
 mod pipeline;
 /// The PostgreSQL source, through its task.

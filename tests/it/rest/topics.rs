@@ -3,7 +3,8 @@
 use serde_json::json;
 
 use super::client::{Name, call, get, is_ours};
-use crate::support::{eventually_async, unique};
+use super::file_stream;
+use crate::support::{InProcessWorker, eventually_async, unique};
 
 #[tokio::test]
 async fn an_unknown_connector_has_no_topics() {
@@ -29,4 +30,29 @@ async fn topics_come_with_the_data_and_go_with_a_reset() {
     .await;
     call("PUT", &name.path("/topics/reset")).await.is(202);
     assert_eq!(get(&path).await.json(), json!({&name.0: {"topics": []}}));
+}
+
+#[tokio::test]
+async fn topics_that_are_not_tracked_are_neither_shown_nor_reset() {
+    if !is_ours() {
+        return;
+    }
+    for (setting, shown, reset) in [
+        ("topic.tracking.enable", 403, "Topic tracking is disabled."),
+        ("topic.tracking.allow.reset", 200, "Topic tracking reset is disabled."),
+    ] {
+        let worker = InProcessWorker::start(file_stream::plugins(), &[(setting, "false")]).await;
+        let topics = format!("{}/connectors/c/topics", worker.url);
+        let answer = reqwest::get(&topics).await.unwrap();
+        assert_eq!(answer.status().as_u16(), shown, "{setting}");
+        if shown == 403 {
+            let body: serde_json::Value = answer.json().await.unwrap();
+            assert_eq!(body, json!({"error_code": 403, "message": reset}));
+        }
+        let answer = reqwest::Client::new().put(format!("{topics}/reset")).send().await.unwrap();
+        assert_eq!(answer.status(), 403, "{setting}");
+        let body: serde_json::Value = answer.json().await.unwrap();
+        assert_eq!(body, json!({"error_code": 403, "message": reset}));
+        worker.stop().await;
+    }
 }
