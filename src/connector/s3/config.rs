@@ -2,13 +2,17 @@
 
 use url::Url;
 
+use super::compatibility::Compatibility;
 use super::config_def::{self as def, config_def};
-use super::format::{Codec, Format, JsonCompression, JsonDecimals, JsonFormat, ParquetFormat};
+use super::format::Format;
 use super::naming::Naming;
 use super::partitioner::Partitioner;
-use super::rotation::{Limits, Schedule, zone};
+use super::rotation::{Limits, Schedule};
+use super::zone::Zone;
 use crate::config::{ConfigError, Parsed, Props, Secret, SinkDefaults};
 
+mod formats;
+mod partitioning;
 #[cfg(test)]
 mod tests;
 
@@ -20,6 +24,8 @@ const ROTATE_IDLE_INTERVAL_MS_DEFAULT: i64 = 60_000;
 pub(super) enum NullValues {
     Fail,
     Ignore,
+    /// To objects of keys.
+    Write,
 }
 
 /// Where the bucket is and how it is asked.
@@ -64,9 +70,14 @@ pub(super) enum Encryption {
 pub(super) struct S3Config {
     pub(super) store: StoreConfig,
     pub(super) format: Format,
+    /// `store.kafka.keys`
+    pub(super) keys: Option<Format>,
+    /// `store.kafka.headers`
+    pub(super) headers: Option<Format>,
     pub(super) naming: Naming,
     pub(super) partitioner: Partitioner,
     pub(super) limits: Limits,
+    pub(super) compatibility: Compatibility,
     pub(super) null_values: NullValues,
     pub(super) part_size: usize,
     /// What is accepted and yet not as the file says; for the log.
@@ -83,19 +94,26 @@ impl S3Config {
         let props = reader.without_placeholders(props);
         let Ok(parsed) = config_def().parse(&props) else { return Err(table_errors(&props)) };
         reader.check_unsupported(&parsed);
-        let format = reader.format(&parsed);
+        let format = reader.format(&parsed, &props, def::FORMAT_CLASS);
+        let keys = reader.companion(&parsed, &props, def::STORE_KEYS, def::KEYS_FORMAT_CLASS);
+        let headers =
+            reader.companion(&parsed, &props, def::STORE_HEADERS, def::HEADERS_FORMAT_CLASS);
         let store = reader.store(&parsed, &props, defaults);
-        let naming = reader.naming(&parsed, format.as_ref());
-        let limits = reader.limits(&parsed, defaults);
+        let naming = reader.naming(&parsed, [&format, &keys, &headers]);
         let null_values = reader.null_values(&parsed);
+        let partitioner = reader.partitioner(&parsed, null_values == NullValues::Write);
+        let limits = reader.limits(&parsed, defaults, &partitioner);
         let part_size = usize::try_from(parsed.integer(def::PART_SIZE)).unwrap_or(usize::MAX);
         match format {
             Some(format) if reader.errors.is_empty() => Ok(Self {
                 store,
                 format,
+                keys,
+                headers,
                 naming,
-                partitioner: Partitioner::Default,
+                partitioner,
                 limits,
+                compatibility: Compatibility::of(&parsed.string(def::SCHEMA_COMPATIBILITY)),
                 null_values,
                 part_size,
                 warnings: reader.warnings,
@@ -151,8 +169,6 @@ impl Reader {
 
     fn check_unsupported(&mut self, parsed: &Parsed) {
         for (key, remedy) in [
-            (def::STORE_KEYS, "set it to false"),
-            (def::STORE_HEADERS, "set it to false"),
             (def::OBJECT_TAGGING, "set it to false"),
             (def::WAN_MODE, "set it to false, or name the accelerated endpoint in store.url"),
         ] {
@@ -174,85 +190,6 @@ impl Reader {
                 "s3.acl.canned is not supported by this version; leave it out and use a bucket \
                  policy",
             );
-        }
-        if parsed.string(def::SCHEMA_AFFIX) != "NONE" {
-            self.error(def::SCHEMA_AFFIX, "only NONE is supported by this version");
-        }
-        let partitioner = parsed.string(def::PARTITIONER_CLASS);
-        match def::full_partitioner(&partitioner) {
-            Some(def::DEFAULT_PARTITIONER) => {}
-            full => {
-                let class = def::PARTITIONER_CLASS;
-                if full == Some(def::FIELD_PARTITIONER)
-                    && parsed.list(def::PARTITION_FIELD_NAME).is_empty()
-                {
-                    self.error(
-                        def::PARTITION_FIELD_NAME,
-                        "Partition field name cannot be null or empty when using FieldPartitioner.",
-                    );
-                }
-                self.error(
-                    class,
-                    format!(
-                        "{partitioner} is not supported by this version; use {}",
-                        def::DEFAULT_PARTITIONER
-                    ),
-                );
-            }
-        }
-        let compatibility = parsed.string(def::SCHEMA_COMPATIBILITY);
-        if matches!(compatibility.as_str(), "BACKWARD" | "FORWARD" | "FULL") {
-            self.warnings.push(format!(
-                "schema.compatibility {compatibility} is handled as NONE: every change of the \
-                 schema closes the file, no record is projected"
-            ));
-        }
-    }
-
-    fn format(&mut self, parsed: &Parsed) -> Option<Format> {
-        let class = parsed.string(def::FORMAT_CLASS);
-        let compression = parsed.string(def::COMPRESSION_TYPE);
-        let full = def::full_format(&class);
-        if compression == "gzip" && !matches!(full, Some(def::JSON_FORMAT | def::BYTE_ARRAY_FORMAT))
-        {
-            let message =
-                format!("Compression Type gzip not valid for data format class: ( {class} ).");
-            self.error(def::FORMAT_CLASS, message.clone());
-            self.error(def::COMPRESSION_TYPE, message);
-        }
-        match full {
-            Some(def::PARQUET_FORMAT) => {
-                let name = parsed.string(def::PARQUET_CODEC);
-                let codec = Codec::of(&name);
-                if codec.is_none() {
-                    let message = format!(
-                        "codec {name} is not supported by this version; use snappy, zstd, gzip, \
-                         lz4, lz4_raw or none"
-                    );
-                    self.error(def::PARQUET_CODEC, message);
-                }
-                Some(Format::Parquet(ParquetFormat::new(codec?)))
-            }
-            Some(def::JSON_FORMAT) => {
-                let numeric =
-                    parsed.string(def::JSON_DECIMAL_FORMAT).eq_ignore_ascii_case("numeric");
-                let decimals = if numeric { JsonDecimals::Numeric } else { JsonDecimals::Base64 };
-                let level = u32::try_from(parsed.integer(def::COMPRESSION_LEVEL)).ok();
-                let compression = match compression.as_str() {
-                    "gzip" => JsonCompression::Gzip(level),
-                    _ => JsonCompression::None,
-                };
-                Some(Format::Json(JsonFormat::new(decimals, compression)))
-            }
-            _ => {
-                let message = format!(
-                    "{class} is not supported by this version; use {} or {}",
-                    def::PARQUET_FORMAT,
-                    def::JSON_FORMAT
-                );
-                self.error(def::FORMAT_CLASS, message);
-                None
-            }
         }
     }
 
@@ -370,14 +307,18 @@ impl Reader {
         Some(url.into())
     }
 
-    fn naming(&mut self, parsed: &Parsed, format: Option<&Format>) -> Naming {
+    fn naming(&mut self, parsed: &Parsed, formats: [&Option<Format>; 3]) -> Naming {
+        let [values, keys, headers] =
+            formats.map(|format| format.as_ref().map(Format::extension).unwrap_or_default());
         let naming = Naming {
             topics_dir: parsed.string(def::TOPICS_DIR),
             directory_delim: parsed.string(def::DIRECTORY_DELIM),
             file_delim: parsed.string(def::FILE_DELIM),
             offset_width: usize::try_from(parsed.integer(def::OFFSET_PAD_WIDTH))
                 .unwrap_or_default(),
-            extension: format.map(Format::extension).unwrap_or_default(),
+            extension: values,
+            keys_extension: format!(".keys{keys}"),
+            headers_extension: format!(".headers{headers}"),
         };
         if let Some(reason) = naming.refusal() {
             self.error(def::TOPICS_DIR, reason);
@@ -385,11 +326,16 @@ impl Reader {
         naming
     }
 
-    fn limits(&mut self, parsed: &Parsed, defaults: &SinkDefaults) -> Limits {
+    fn limits(
+        &mut self,
+        parsed: &Parsed,
+        defaults: &SinkDefaults,
+        partitioner: &Partitioner,
+    ) -> Limits {
         let on = |interval: i64| (0 < interval).then_some(interval);
         let schedule =
             on(parsed.integer(def::ROTATE_SCHEDULE_INTERVAL_MS)).and_then(|interval_ms| {
-                let Some(zone) = zone(&parsed.string(def::TIMEZONE)) else {
+                let Some(zone) = Zone::parse(&parsed.string(def::TIMEZONE)) else {
                     let message =
                         "timezone configuration must be set when using rotate.schedule.interval.ms";
                     self.error(def::TIMEZONE, message);
@@ -397,13 +343,15 @@ impl Reader {
                 };
                 Some(Schedule { interval_ms, zone })
             });
-        let rotate_interval_ms = on(parsed.integer(def::ROTATE_INTERVAL_MS));
-        if rotate_interval_ms.is_some() {
+        let mut rotate_interval_ms = on(parsed.integer(def::ROTATE_INTERVAL_MS));
+        if rotate_interval_ms.is_some() && !partitioner.is_by_time() {
             self.warnings.push(
-                "rotate.interval.ms goes by the records' Kafka timestamps; the original ignores it \
-                 with DefaultPartitioner"
+                "rotate.interval.ms is ignored, as by the original: it needs \
+                 TimeBasedPartitioner, DailyPartitioner or HourlyPartitioner; \
+                 rotate.schedule.interval.ms works with every partitioner"
                     .to_owned(),
             );
+            rotate_interval_ms = None;
         }
         let idle = parsed.optional_integer(def::ROTATE_IDLE_INTERVAL_MS);
         let idle =
@@ -411,6 +359,8 @@ impl Reader {
         Limits {
             flush_size: u64::try_from(parsed.integer(def::FLUSH_SIZE)).unwrap_or_default().max(1),
             rotate_interval_ms,
+            rotate_on_path_change: parsed.boolean(def::ROTATE_ON_PATH_CHANGE),
+            open_files_max: usize::try_from(parsed.integer(def::OPEN_FILES_MAX)).ok(),
             schedule,
             idle_interval_ms: on(idle),
         }
@@ -426,7 +376,7 @@ impl Reader {
                     self.error(def::STORE_KEYS, message);
                     self.error(def::BEHAVIOR_ON_NULL_VALUES, message);
                 }
-                NullValues::Fail
+                NullValues::Write
             }
             _ => NullValues::Fail,
         }

@@ -46,6 +46,20 @@ pub(super) const FILE_DELIM: &str = "file.delim";
 pub(super) const PARTITIONER_CLASS: &str = "partitioner.class";
 pub(super) const PARTITION_FIELD_NAME: &str = "partition.field.name";
 pub(super) const TIMEZONE: &str = "timezone";
+pub(super) const PARTITION_DURATION_MS: &str = "partition.duration.ms";
+pub(super) const PATH_FORMAT: &str = "path.format";
+pub(super) const LOCALE: &str = "locale";
+pub(super) const TIMESTAMP_EXTRACTOR: &str = "timestamp.extractor";
+pub(super) const TIMESTAMP_FIELD: &str = "timestamp.field";
+pub(super) const OPEN_FILES_MAX: &str = "partitioner.max.open.files";
+pub(super) const ROTATE_ON_PATH_CHANGE: &str = "rotate.file.on.partition.change";
+pub(super) const TOMBSTONE_PARTITION: &str = "tombstone.encoded.partition";
+pub(super) const BYTES_EXTENSION: &str = "format.bytearray.extension";
+pub(super) const BYTES_SEPARATOR: &str = "format.bytearray.separator";
+pub(super) const AVRO_CODEC: &str = "avro.codec";
+pub(super) const REPORT_NULL_VALUES: &str = "report.null.values.to.dlq";
+pub(super) const TAGGING_PAIRS: &str = "s3.object.tagging.key.value.pairs";
+pub(super) const TAGGING_ERRORS: &str = "s3.object.behavior.on.tagging.error";
 
 /// The smallest part that S3 takes, but for the last one.
 pub(super) const PART_SIZE_MIN: i64 = 5 * 1024 * 1024;
@@ -62,9 +76,12 @@ const S3_STORAGE: &str = "io.confluent.connect.s3.storage.S3Storage";
 
 pub(super) const DEFAULT_PARTITIONER: &str =
     "io.confluent.connect.storage.partitioner.DefaultPartitioner";
-const HOURLY_PARTITIONER: &str = "io.confluent.connect.storage.partitioner.HourlyPartitioner";
-const DAILY_PARTITIONER: &str = "io.confluent.connect.storage.partitioner.DailyPartitioner";
-const TIME_PARTITIONER: &str = "io.confluent.connect.storage.partitioner.TimeBasedPartitioner";
+pub(super) const HOURLY_PARTITIONER: &str =
+    "io.confluent.connect.storage.partitioner.HourlyPartitioner";
+pub(super) const DAILY_PARTITIONER: &str =
+    "io.confluent.connect.storage.partitioner.DailyPartitioner";
+pub(super) const TIME_PARTITIONER: &str =
+    "io.confluent.connect.storage.partitioner.TimeBasedPartitioner";
 pub(super) const FIELD_PARTITIONER: &str =
     "io.confluent.connect.storage.partitioner.FieldPartitioner";
 const PARTITIONERS: &[&str] = &[
@@ -156,7 +173,7 @@ fn connector_keys() -> Vec<ConfigKey> {
         key(OFFSET_PAD_WIDTH, Int, "Digits of the start offset in object names, filled with zeros; 0 is no filling.")
             .default("10").check(Validator::AtLeast(0))
             .shown(GROUP, 10, Width::Long, "Filename Offset Zero Pad Width"),
-        key("avro.codec", String, "The compression of Avro files.")
+        key(AVRO_CODEC, String, "The compression of Avro files.")
             .default("null").check(Validator::OneOf(&["null", "deflate", "snappy", "bzip2"]))
             .recommended(&["null", "deflate", "snappy", "bzip2"])
             .shown(GROUP, 11, Width::Medium, "Avro Compression Codec"),
@@ -193,9 +210,9 @@ fn s3_keys() -> Vec<ConfigKey> {
             .required().high().shown(GROUP, 1, Width::Long, "S3 Bucket"),
         key(OBJECT_TAGGING, Boolean, "Whether objects are tagged with their offsets and count.")
             .default("false").shown(GROUP, 2, Width::Long, "S3 Object Tagging"),
-        key("s3.object.tagging.key.value.pairs", List, "Further tags, as key:value.")
+        key(TAGGING_PAIRS, List, "Further tags, as key:value.")
             .default("").shown(GROUP, 3, Width::Long, "S3 Object Tagging Extra Key Value pairs"),
-        key("s3.object.behavior.on.tagging.error", String, "What to do when tagging fails.")
+        key(TAGGING_ERRORS, String, "What to do when tagging fails.")
             .default("ignore").check(Validator::Custom(|value| lower_case(value, &["ignore", "fail"])))
             .recommended(&["ignore", "fail"])
             .shown(GROUP, 4, Width::Short, "Behavior for S3 object tagging error"),
@@ -249,9 +266,9 @@ fn transfer_keys() -> Vec<ConfigKey> {
         key(RETRY_BACKOFF_MS, Long, "The first wait between such repetitions, in milliseconds; it grows.")
             .default("200").check(Validator::AtLeast(0))
             .shown(GROUP, 19, Width::Short, "Retry Backoff (ms)"),
-        key("format.bytearray.extension", String, "What names of byte files end in.")
+        key(BYTES_EXTENSION, String, "What names of byte files end in.")
             .default(".bin").shown(GROUP, 20, Width::Long, "Output file extension for ByteArrayFormat"),
-        key("format.bytearray.separator", String, "What stands behind each record of a byte file.")
+        key(BYTES_SEPARATOR, String, "What stands behind each record of a byte file.")
             .shown(GROUP, 21, Width::Long, "Line separator ByteArrayFormat"),
         key(PROXY_URL, String, "The proxy between the worker and S3.")
             .default("").shown(GROUP, 22, Width::Long, "S3 Proxy Settings"),
@@ -275,13 +292,13 @@ fn behavior_keys() -> Vec<ConfigKey> {
             .default("fail").check(Validator::Custom(|value| lower_case(value, BEHAVIORS)))
             .recommended(BEHAVIORS)
             .shown(GROUP, 26, Width::Short, "Behavior for null-valued records"),
-        key("report.null.values.to.dlq", Boolean, "Whether ignored null values go to the dead letter queue.")
+        key(REPORT_NULL_VALUES, Boolean, "Whether ignored null values go to the dead letter queue.")
             .default("true").shown(GROUP, 27, Width::Short, "Report null value to dlq"),
         key("max.write.duration.ms", Long, "Kept for compatibility; a delivery never waits for a whole upload.")
             .default("9223372036854775807").shown(GROUP, 28, Width::Short, "Maximum write duration"),
-        key("rotate.file.on.partition.change", Boolean, "Whether a time partitioner's new path closes the files of the old one.")
+        key(ROTATE_ON_PATH_CHANGE, Boolean, "Whether a time partitioner's new path closes the files of the old one.")
             .default("true").shown(GROUP, 29, Width::Short, "Rotate files on partition change"),
-        key("tombstone.encoded.partition", String, "The path of null values that are written.")
+        key(TOMBSTONE_PARTITION, String, "The path of null values that are written.")
             .default("tombstone").shown(GROUP, 30, Width::Short, "Tombstone Encoded Partition"),
         key(SCHEMA_AFFIX, String, "Whether the schema's name is a part of the path.")
             .default("NONE").check(Validator::OneOf(AFFIXES)).recommended(AFFIXES)
@@ -319,7 +336,7 @@ fn companion_keys() -> Vec<ConfigKey> {
         key("s3.elastic.buffer.init.capacity", Int, "Kept for compatibility.")
             .default("131072").check(Validator::AtLeast(4096))
             .shown(GROUP, 7, Width::Long, "Elastic buffer initial capacity"),
-        key("partitioner.max.open.files", Int, "How many files of a partition may be open; -1 is unlimited.")
+        key(OPEN_FILES_MAX, Int, "How many files of a partition may be open; -1 is unlimited.")
             .default("-1").shown("", -1, Width::None, "partitioner.max.open.files"),
     ]
 }
@@ -352,24 +369,24 @@ fn partitioner_keys() -> Vec<ConfigKey> {
         key(PARTITIONER_CLASS, Class, "How records are spread over paths.")
             .default(DEFAULT_PARTITIONER).high().recommended(PARTITIONERS)
             .check(Validator::Custom(|value| known_class(value, PARTITIONERS)))
-            .dependents(&[PARTITION_FIELD_NAME, "partition.duration.ms", "path.format", "locale", TIMEZONE])
+            .dependents(&[PARTITION_FIELD_NAME, PARTITION_DURATION_MS, PATH_FORMAT, LOCALE, TIMEZONE])
             .shown(GROUP, 1, Width::Long, "Partitioner Class"),
         key(PARTITION_FIELD_NAME, List, "The fields whose values make the path, for FieldPartitioner.")
             .default("").medium().check(Validator::Custom(field_names))
             .shown(GROUP, 2, Width::None, "Partition Field Name"),
-        key("partition.duration.ms", Long, "How much time a path covers, for TimeBasedPartitioner.")
+        key(PARTITION_DURATION_MS, Long, "How much time a path covers, for TimeBasedPartitioner.")
             .default("-1").medium().shown(GROUP, 3, Width::Long, "Partition Duration (ms)"),
-        key("path.format", String, "The pattern of paths, for TimeBasedPartitioner.")
+        key(PATH_FORMAT, String, "The pattern of paths, for TimeBasedPartitioner.")
             .default("").medium().shown(GROUP, 4, Width::Long, "Path Format"),
-        key("locale", String, "The language of month and day names in paths.")
+        key(LOCALE, String, "The language of month and day names in paths.")
             .default("").medium().shown(GROUP, 5, Width::Long, "Locale"),
         key(TIMEZONE, String, "The time zone of paths and of rotate.schedule.interval.ms.")
             .default("").medium().check(Validator::Custom(time_zone))
             .shown(GROUP, 6, Width::Long, "Timezone"),
-        key("timestamp.extractor", String, "Where a record's time comes from: Wallclock, Record or RecordField.")
+        key(TIMESTAMP_EXTRACTOR, String, "Where a record's time comes from: Wallclock, Record or RecordField.")
             .default("Wallclock").medium().recommended(&["Wallclock", "Record", "RecordField"])
             .shown(GROUP, 7, Width::Long, "Timestamp Extractor"),
-        key("timestamp.field", String, "The field with the time, for RecordField.")
+        key(TIMESTAMP_FIELD, String, "The field with the time, for RecordField.")
             .default("timestamp").medium()
             .shown(GROUP, 8, Width::Long, "Record Field for Timestamp Extractor"),
     ]
@@ -458,7 +475,9 @@ fn field_names(value: &ConfigValue) -> Option<String> {
 
 fn time_zone(value: &ConfigValue) -> Option<String> {
     match value {
-        ConfigValue::String(zone) if !zone.is_empty() && super::rotation::zone(zone).is_none() => {
+        ConfigValue::String(zone)
+            if !zone.is_empty() && super::zone::Zone::parse(zone).is_none() =>
+        {
             Some(format!("The datetime zone id '{zone}' is not recognised"))
         }
         _ => None,

@@ -9,111 +9,35 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::arrival::Arrival;
+use super::companion;
+use super::compatibility::projected;
 use super::config_def::PART_SIZE_MIN;
 use super::format::{Provenance, RecordWriter};
-use super::rotation::{Progress, Rotation};
+use super::rotation::Rotation;
 use super::row_times::RowTimes;
 use crate::connector::SinkFile;
-use crate::data::{Node, Row, RowPlan, Schema, SinkBatch, TopicPartition, Value};
+use crate::data::{Schema, TopicPartition};
 use crate::error::{ConnectError, DataError};
 
-/// A row of a batch with its coordinates.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Arrival<'a> {
-    pub(super) batch: &'a SinkBatch,
-    pub(super) row: Row,
-    /// An index of the batch's partitions.
-    pub(super) partition: u32,
-    pub(super) offset: i64,
-    pub(super) timestamp_ms: Option<i64>,
-    /// Wall clock.
-    pub(super) now_ms: i64,
+/// What an object of a file holds.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Content {
+    Value,
+    /// `store.kafka.keys`; `row` is the struct around each key, where the format needs one.
+    Key {
+        row: Option<Arc<Schema>>,
+    },
+    /// `store.kafka.headers`
+    Headers {
+        is_row: bool,
+    },
 }
 
-impl<'a> Arrival<'a> {
-    /// The schema of the value; `None` for schemaless values.
-    pub(super) fn schema(&self) -> Option<&'a Arc<Schema>> {
-        match self.row {
-            Row::Planned { .. } => self.plan()?.value.as_ref()?.schema.as_ref(),
-            Row::Tree { record } => {
-                self.batch.records.records.get(record as usize)?.value.schema.as_ref()
-            }
-        }
-    }
-
-    /// Whether the value is null: a tombstone.
-    pub(super) fn is_null(&self) -> bool {
-        match self.row {
-            Row::Tree { record } => {
-                let record = self.batch.records.records.get(record as usize);
-                record.is_none_or(|record| record.value.value.is_null())
-            }
-            Row::Planned { plan, first_cell } => {
-                let Some(value) = self.plan().and_then(|plan| plan.value.as_ref()) else {
-                    return true;
-                };
-                let view = self.batch.records.view(plan, first_cell);
-                match &value.node {
-                    Node::Const(value) => value.is_null(),
-                    Node::Cell { index, null, .. } => view.is_null(*index) && null.is_null(),
-                    Node::Struct { presence, .. } => {
-                        presence.is_some_and(|index| view.is_null(index))
-                    }
-                }
-            }
-        }
-    }
-
-    fn plan(&self) -> Option<&'a Arc<RowPlan>> {
-        match self.row {
-            Row::Planned { plan, .. } => self.batch.records.plans.get(plan as usize),
-            Row::Tree { .. } => None,
-        }
-    }
-
-    /// The fields of the record key, when it is a struct.
-    fn key_fields(&self) -> Vec<String> {
-        let names = |schema: &Schema| schema.fields().iter().map(|f| f.name.clone()).collect();
-        match self.row {
-            Row::Planned { .. } => {
-                let key = self.batch.key_schemas.get(self.partition as usize);
-                key.and_then(Option::as_deref).map(names).unwrap_or_default()
-            }
-            Row::Tree { record } => {
-                let record = self.batch.records.records.get(record as usize);
-                match record.map(|record| &record.key.value) {
-                    Some(Value::Struct(key)) => names(key.schema()),
-                    _ => Vec::new(),
-                }
-            }
-        }
-    }
-
-    fn write(&self, writer: &mut dyn RecordWriter) -> Result<(), DataError> {
-        let records = &self.batch.records;
-        match self.row {
-            Row::Planned { plan, first_cell } => {
-                let shape = self.plan().ok_or_else(|| DataError::new("a row without a plan"))?;
-                writer.write_row(shape, &records.view(plan, first_cell))
-            }
-            Row::Tree { record } => match records.records.get(record as usize) {
-                Some(record) => writer.write_record(record),
-                None => Err(DataError::new("a row without a record")),
-            },
-        }
-    }
-}
-
-/// The file that rows are appended to.
-pub(super) struct OpenFile {
-    pub(super) progress: Progress,
+/// An object that grows.
+pub(super) struct View {
+    content: Content,
     key: String,
-    first_offset: i64,
-    last_offset: i64,
-    first_timestamp_ms: Option<i64>,
-    last_timestamp_ms: Option<i64>,
-    row_times: RowTimes,
-    key_fields: Vec<String>,
     writer: Box<dyn RecordWriter>,
     /// Parts that the transfer does not have yet.
     cut: Vec<Bytes>,
@@ -121,64 +45,43 @@ pub(super) struct OpenFile {
     transfer: Option<Transfer>,
 }
 
-impl OpenFile {
-    /// A file `key` that starts with `arrival`, which is written to it next.
-    pub(super) fn new(
-        key: String,
-        writer: Box<dyn RecordWriter>,
-        arrival: &Arrival<'_>,
-        scheduled_at_ms: Option<i64>,
-    ) -> Self {
-        Self {
-            progress: Progress {
-                records: 0,
-                schema: arrival.schema().cloned(),
-                base_timestamp_ms: None,
-                last_arrival_ms: arrival.now_ms,
-                scheduled_at_ms,
-            },
-            key,
-            first_offset: arrival.offset,
-            last_offset: arrival.offset,
-            first_timestamp_ms: arrival.timestamp_ms,
-            last_timestamp_ms: None,
-            row_times: RowTimes::default(),
-            key_fields: arrival.key_fields(),
-            writer,
-            cut: Vec::new(),
-            transfer: Some(Transfer::default()),
-        }
+impl View {
+    pub(super) fn new(content: Content, key: String, writer: Box<dyn RecordWriter>) -> Self {
+        Self { content, key, writer, cut: Vec::new(), transfer: Some(Transfer::default()) }
     }
 
-    /// Appends a row.
-    ///
-    /// # Errors
-    /// When the row does not fit the file, which is then as before.
-    pub(super) fn append(&mut self, arrival: &Arrival<'_>) -> Result<(), DataError> {
-        arrival.write(self.writer.as_mut())?;
-        self.last_offset = arrival.offset;
-        self.last_timestamp_ms = arrival.timestamp_ms.or(self.last_timestamp_ms);
-        self.row_times.push(arrival.timestamp_ms);
-        let progress = &mut self.progress;
-        progress.records += 1;
-        progress.last_arrival_ms = arrival.now_ms;
-        progress.base_timestamp_ms = progress.base_timestamp_ms.or(arrival.timestamp_ms);
-        Ok(())
-    }
-
-    /// The offset of the first row.
-    pub(super) fn first_offset(&self) -> i64 {
-        self.first_offset
-    }
-
-    /// About how many bytes the file holds in memory, without what a job has.
-    pub(super) fn memory(&self) -> usize {
+    fn memory(&self) -> usize {
         let transfer = self.transfer.as_ref().map_or(0, Transfer::memory);
         self.writer.memory() + bytes_of(&self.cut) + transfer
     }
 
-    /// Cuts full parts off the encoded bytes.
-    pub(super) fn cut_parts(&mut self, part_size: usize) {
+    fn stage(
+        &mut self,
+        arrival: &Arrival<'_>,
+        target: Option<&Arc<Schema>>,
+    ) -> Result<(), DataError> {
+        let writer = self.writer.as_mut();
+        match (&self.content, target) {
+            (Content::Value, None) => arrival.write(writer),
+            (Content::Value, Some(target)) => {
+                writer.write_record(&projected(arrival.record()?.as_ref(), target)?)
+            }
+            (Content::Key { row }, _) => {
+                let record = arrival.record()?;
+                writer.write_record(&companion::key(record.as_ref(), row.as_ref())?)
+            }
+            (Content::Headers { is_row }, _) => {
+                let record = arrival.record()?;
+                writer.write_record(&companion::headers(record.as_ref(), *is_row)?)
+            }
+        }
+    }
+
+    pub(super) fn key(&self) -> &str {
+        &self.key
+    }
+
+    fn cut_parts(&mut self, part_size: usize) {
         let output = self.writer.output();
         while part_size <= output.len() {
             let rest = output.split_off(part_size);
@@ -186,12 +89,7 @@ impl OpenFile {
         }
     }
 
-    /// Encodes what the writer holds back and cuts it into parts as small as S3 takes them. Whether
-    /// that frees memory.
-    ///
-    /// # Errors
-    /// Fatal: a bug of the encoder.
-    pub(super) fn shrink(&mut self) -> Result<bool, ConnectError> {
+    fn shrink(&mut self) -> Result<bool, ConnectError> {
         let smallest = usize::try_from(PART_SIZE_MIN).unwrap_or(usize::MAX);
         if self.writer.memory() < smallest {
             return Ok(false);
@@ -204,35 +102,140 @@ impl OpenFile {
         self.cut.push(Bytes::from(std::mem::take(output)));
         Ok(true)
     }
+}
+
+/// The file that rows of one path and one schema are appended to: an object of values, and objects
+/// of keys and headers beside it where they are wanted.
+pub(super) struct OpenFile {
+    /// The encoded partition.
+    pub(super) path: String,
+    /// The names of the objects without their extensions.
+    pub(super) base: String,
+    /// The schema of the first value; later ones equal it or are projected onto it.
+    pub(super) schema: Option<Arc<Schema>>,
+    records: u64,
+    first_offset: i64,
+    last_offset: i64,
+    first_timestamp_ms: Option<i64>,
+    last_timestamp_ms: Option<i64>,
+    row_times: RowTimes,
+    key_fields: Vec<String>,
+    views: Vec<View>,
+}
+
+impl OpenFile {
+    /// A file that starts with `arrival`, which is written to it next.
+    pub(super) fn new(
+        path: String,
+        base: String,
+        schema: Option<Arc<Schema>>,
+        views: Vec<View>,
+        arrival: &Arrival<'_>,
+    ) -> Self {
+        Self {
+            path,
+            base,
+            schema,
+            records: 0,
+            first_offset: arrival.offset,
+            last_offset: arrival.offset,
+            first_timestamp_ms: arrival.timestamp_ms,
+            last_timestamp_ms: None,
+            row_times: RowTimes::default(),
+            key_fields: arrival.key_fields(),
+            views,
+        }
+    }
+
+    /// Has every object take its part of a row, projected onto the file's schema if `project`.
+    ///
+    /// # Errors
+    /// When the row does not fit the file, which is then as before.
+    pub(super) fn stage(&mut self, arrival: &Arrival<'_>, project: bool) -> Result<(), DataError> {
+        let target = self.schema.as_ref().filter(|_| project);
+        for index in 0..self.views.len() {
+            if let Err(error) = self.views[index].stage(arrival, target) {
+                self.views.iter_mut().take(index).for_each(|view| view.writer.discard());
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds the row that was staged.
+    ///
+    /// # Errors
+    /// Fatal: a bug of the encoder.
+    pub(super) fn accept(
+        &mut self,
+        arrival: &Arrival<'_>,
+        part_size: usize,
+    ) -> Result<(), ConnectError> {
+        for view in &mut self.views {
+            view.writer.accept()?;
+            view.cut_parts(part_size);
+        }
+        self.last_offset = arrival.offset;
+        self.last_timestamp_ms = arrival.timestamp_ms.or(self.last_timestamp_ms);
+        self.row_times.push(arrival.timestamp_ms);
+        self.records += 1;
+        Ok(())
+    }
+
+    /// Whether no row was added.
+    pub(super) fn is_empty(&self) -> bool {
+        self.records == 0
+    }
+
+    /// About how many bytes the file holds in memory, without what a job has.
+    pub(super) fn memory(&self) -> usize {
+        self.views.iter().map(View::memory).sum()
+    }
+
+    /// Encodes what the writers hold back and cuts it into parts as small as S3 takes them. Whether
+    /// that frees memory.
+    ///
+    /// # Errors
+    /// Fatal: a bug of the encoder.
+    pub(super) fn shrink(&mut self) -> Result<bool, ConnectError> {
+        let mut is_smaller = false;
+        for view in &mut self.views {
+            is_smaller |= view.shrink()?;
+        }
+        Ok(is_smaller)
+    }
 
     /// Whether parts are cut that no job has.
     pub(super) fn has_parts(&self) -> bool {
-        !self.cut.is_empty() && self.transfer.is_some()
+        self.views.iter().any(|view| !view.cut.is_empty() && view.transfer.is_some())
     }
 
-    /// The transfer with the parts cut so far, when there are any and no job has it.
+    /// The transfer of an object with the parts cut so far, when there are any and no job has it.
     pub(super) fn take_parts(&mut self) -> Option<(String, Transfer)> {
-        if self.cut.is_empty() {
-            return None;
-        }
-        let mut transfer = self.transfer.take()?;
-        transfer.pending.extend(self.cut.drain(..));
-        Some((self.key.clone(), transfer))
+        let mut ready = self.views.iter_mut();
+        let view = ready.find(|view| !view.cut.is_empty() && view.transfer.is_some())?;
+        let mut transfer = view.transfer.take()?;
+        transfer.pending.extend(view.cut.drain(..));
+        Some((view.key.clone(), transfer))
     }
 
-    /// Takes the transfer back from a job, if it is this file's.
-    pub(super) fn give_back(&mut self, transfer: Transfer) -> Option<Transfer> {
-        if self.transfer.is_some() {
-            return Some(transfer);
+    /// Takes the transfer of the object `key` back from a job, if it is this file's.
+    pub(super) fn give_back(&mut self, key: &str, transfer: Transfer) -> Option<Transfer> {
+        match self.views.iter_mut().find(|view| view.key == key) {
+            Some(view) => {
+                view.transfer = Some(transfer);
+                None
+            }
+            None => Some(transfer),
         }
-        self.transfer = Some(transfer);
-        None
     }
 
-    /// The upload that has to be aborted when the file is given up.
-    pub(super) fn upload(&self) -> Option<(String, String)> {
-        let upload_id = self.transfer.as_ref()?.upload_id.clone()?;
-        Some((self.key.clone(), upload_id))
+    /// The uploads that have to be aborted when the file is given up.
+    pub(super) fn uploads(&self) -> impl Iterator<Item = (String, String)> + '_ {
+        self.views.iter().filter_map(|view| {
+            let upload_id = view.transfer.as_ref()?.upload_id.clone()?;
+            Some((view.key.clone(), upload_id))
+        })
     }
 
     /// Ends the file. Its last offset is at least `last_offset`, where an earlier run recorded it.
@@ -240,39 +243,44 @@ impl OpenFile {
     /// # Errors
     /// Fatal: a bug of the encoder.
     pub(super) fn close(
-        mut self,
+        self,
         partition: &TopicPartition,
         reason: Rotation,
         last_offset: Option<i64>,
-    ) -> Result<ClosedFile, ConnectError> {
+    ) -> Result<Vec<ClosedFile>, ConnectError> {
         let last_offset = last_offset.unwrap_or(self.last_offset).max(self.last_offset);
-        self.writer.finish(&Provenance {
+        let provenance = Provenance {
             topic: partition.topic.clone(),
             partition: partition.partition,
             first_offset: self.first_offset,
             last_offset,
             first_timestamp_ms: self.first_timestamp_ms,
             last_timestamp_ms: self.last_timestamp_ms,
-            row_times_ms: std::mem::take(&mut self.row_times).finish(),
-            key_fields: std::mem::take(&mut self.key_fields),
-        })?;
-        let rest = std::mem::take(self.writer.output());
-        if !rest.is_empty() {
-            self.cut.push(Bytes::from(rest));
-        }
-        let mut file = ClosedFile {
-            partition: partition.clone(),
-            key: self.key,
-            first_offset: self.first_offset,
-            last_offset,
-            records: self.progress.records,
-            reason,
-            stage: Stage::Uploading,
-            cut: self.cut,
-            transfer: self.transfer,
+            row_times_ms: self.row_times.finish(),
+            key_fields: self.key_fields,
         };
-        file.hand_over_parts();
-        Ok(file)
+        let mut closed = Vec::with_capacity(self.views.len());
+        for mut view in self.views {
+            view.writer.finish(&provenance)?;
+            let rest = std::mem::take(view.writer.output());
+            if !rest.is_empty() {
+                view.cut.push(Bytes::from(rest));
+            }
+            let mut file = ClosedFile {
+                partition: partition.clone(),
+                key: view.key,
+                first_offset: self.first_offset,
+                last_offset,
+                records: self.records,
+                reason,
+                stage: Stage::Uploading,
+                cut: view.cut,
+                transfer: view.transfer,
+            };
+            file.hand_over_parts();
+            closed.push(file);
+        }
+        Ok(closed)
     }
 }
 

@@ -8,25 +8,37 @@
 //! |---|---|
 //! | `config_def`, `config` | the table of keys; the typed configuration |
 //! | `task` | open, put, pre_commit, close: effects |
-//! | `partition`, `rotation`, `partitioner`, `naming` | decisions, pure |
-//! | `file`, `upload`, `recovery` | a file's bytes; the protocol that makes it visible, and its end after a crash |
+//! | `partition`, `rotation`, `naming` | decisions, pure |
+//! | `partitioner`, `extractor`, `joda`, `zone` | record to path: fields, times and their patterns |
+//! | `arrival`, `companion` | a row and what can be read of it; keys and headers as records |
+//! | `compatibility` | whether a value fits an open file's schema, and its projection |
+//! | `group`, `file` | the open files of a partition, closed together; a file's bytes |
+//! | `upload`, `recovery`, `recorded` | the protocol that makes files visible, and its end after a crash |
 //! | `row_times` | the rows' timestamps, for the history tables |
 //! | `store` | the requests, with errors that say what to do |
-//! | `format` | JSON and Parquet |
+//! | `format` | Avro, bytes, JSON and Parquet |
 
+mod arrival;
+mod companion;
+mod compatibility;
 mod config;
 mod config_def;
+mod extractor;
 mod file;
 mod format;
+mod group;
+mod joda;
 mod naming;
 mod partition;
 mod partitioner;
+mod recorded;
 mod recovery;
 mod rotation;
 mod row_times;
 mod store;
 mod task;
 mod upload;
+mod zone;
 
 use async_trait::async_trait;
 

@@ -12,32 +12,45 @@ pub(super) struct Naming {
     pub(super) file_delim: String,
     /// Digits of the start offset, filled with zeros; longer offsets are not cut.
     pub(super) offset_width: usize,
+    /// Of objects with values.
     pub(super) extension: String,
+    pub(super) keys_extension: String,
+    pub(super) headers_extension: String,
 }
 
 impl Naming {
-    /// The key of the file that starts at `first_offset`.
-    pub(super) fn key(
+    /// The name of the file that starts at `first_offset`, without the extensions of its objects.
+    pub(super) fn base(
         &self,
         partition: &TopicPartition,
         encoded_partition: &str,
         first_offset: i64,
     ) -> String {
-        let Self { topics_dir, directory_delim: d, file_delim: f, extension, .. } = self;
+        let Self { topics_dir, directory_delim: d, file_delim: f, .. } = self;
         let TopicPartition { topic, partition } = partition;
         let width = self.offset_width;
         let prefix = if topics_dir.is_empty() { "" } else { d };
         format!(
             "{topics_dir}{prefix}{topic}{d}{encoded_partition}{d}\
-             {topic}{f}{partition}{f}{first_offset:0width$}{extension}"
+             {topic}{f}{partition}{f}{first_offset:0width$}"
         )
+    }
+
+    /// The name of an object's file, from its key.
+    pub(super) fn base_of<'a>(&self, key: &'a str) -> &'a str {
+        // The extension of values may be the end of the others.
+        [&self.keys_extension, &self.headers_extension, &self.extension]
+            .into_iter()
+            .filter(|extension| !extension.is_empty())
+            .find_map(|extension| key.strip_suffix(extension.as_str()))
+            .unwrap_or(key)
     }
 
     /// Why an object store client cannot express these names, if it cannot: it takes neither empty
     /// parts nor `.` and `..`, and changing a name silently would hide files from readers.
     pub(super) fn refusal(&self) -> Option<String> {
         let dir = &self.topics_dir;
-        let sample = self.key(&TopicPartition { topic: "t".into(), partition: 0 }, "e", 0);
+        let sample = self.base(&TopicPartition { topic: "t".into(), partition: 0 }, "e", 0);
         let odd = |part: &str| matches!(part, "" | "." | "..");
         sample.split('/').any(odd).then(|| {
             format!(
@@ -59,6 +72,8 @@ mod tests {
             file_delim: "+".to_owned(),
             offset_width: 10,
             extension: ".snappy.parquet".to_owned(),
+            keys_extension: ".keys.avro".to_owned(),
+            headers_extension: ".headers.avro".to_owned(),
         }
     }
 
@@ -94,7 +109,11 @@ mod tests {
         ];
         let partition = TopicPartition { topic: "cdc.commerce.users".into(), partition: 0 };
         for (naming, offset, expected) in rows {
-            assert_eq!(naming.key(&partition, "partition=0", offset), expected);
+            let base = naming.base(&partition, "partition=0", offset);
+            let key = format!("{base}{}", naming.extension);
+            assert_eq!(key, expected);
+            assert_eq!(naming.base_of(&key), base);
+            assert_eq!(naming.base_of(&format!("{base}.keys.avro")), base);
         }
     }
 

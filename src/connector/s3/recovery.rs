@@ -3,7 +3,8 @@
 
 use std::collections::VecDeque;
 
-use super::partition::{Recorded, split_recorded};
+use super::naming::Naming;
+use super::recorded::{Span, split_recorded};
 use super::store::Completion;
 use super::upload::Uploader;
 use crate::connector::SinkFile;
@@ -11,11 +12,11 @@ use crate::data::TopicPartition;
 use crate::error::ConnectError;
 
 /// Where a partition stands after recovery.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq)]
 pub(super) struct Recovered {
     /// The offset to start at, where the ledger says so.
     pub(super) start: Option<i64>,
-    pub(super) recorded: VecDeque<Recorded>,
+    pub(super) spans: VecDeque<Span>,
 }
 
 /// Finishes what was left of `partition`. May be repeated after a failure.
@@ -25,6 +26,7 @@ pub(super) struct Recovered {
 pub(super) async fn recover(
     uploader: &Uploader,
     partition: &TopicPartition,
+    naming: &Naming,
 ) -> Result<Recovered, ConnectError> {
     let (mut files, next) = uploader.ledger.recover(partition).await?;
     files.sort_by_key(|file| file.first_offset);
@@ -33,22 +35,22 @@ pub(super) async fn recover(
         let is_present = finish(uploader, &file).await?;
         left.push((file, is_present));
     }
-    let (done, recorded) = split_recorded(left);
+    let (done, spans) = split_recorded(left, naming);
     let mut start = next;
-    if let Some(last) = done.last() {
-        let next = last.last_offset.saturating_add(1).max(next.unwrap_or_default());
+    if let Some(last) = done.iter().map(|file| file.last_offset).max() {
+        let next = last.saturating_add(1).max(next.unwrap_or_default());
         uploader.ledger.completed(&done, next).await?;
         start = Some(next);
     }
-    if let Some(gap) = recorded.front() {
-        start = Some(gap.file.first_offset);
+    if let Some(span) = spans.front() {
+        start = Some(span.first_offset);
     }
     for (key, upload_id) in uploader.ledger.orphaned_uploads(partition).await? {
         uploader.bucket.abort(&key, &upload_id).await?;
         uploader.ledger.upload_ended(&key, &upload_id).await?;
         tracing::info!(%partition, key, "aborted an orphaned upload");
     }
-    Ok(Recovered { start, recorded })
+    Ok(Recovered { start, spans })
 }
 
 /// Whether the object of `file` is there in the end.

@@ -4,21 +4,20 @@
 //! files whose partition has fallen silent. Whatever the reason, the boundary is recorded before the
 //! object becomes visible, so every kind is exactly once.
 
-use std::sync::Arc;
-
-use chrono::{DateTime, Days, LocalResult, NaiveTime, TimeZone, Utc};
-use chrono_tz::Tz;
-
-use crate::data::Schema;
+use super::zone::Zone;
 
 /// Why a file is closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Rotation {
     FlushSize,
     RotateInterval,
+    /// A time partitioner's next path.
+    PathChange,
     Schedule,
     Idle,
     SchemaChange,
+    /// `partitioner.max.open.files`.
+    OpenFiles,
     /// The task holds too much in memory.
     Memory,
     /// A boundary that an earlier run recorded.
@@ -28,10 +27,14 @@ pub(super) enum Rotation {
 /// The settings that decide.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Limits {
-    /// Records of a file; at least 1.
+    /// Records of the open files of a partition; at least 1.
     pub(super) flush_size: u64,
-    /// `rotate.interval.ms`, where it is on.
+    /// `rotate.interval.ms`, where it is on: only with the time partitioners.
     pub(super) rotate_interval_ms: Option<i64>,
+    /// `rotate.file.on.partition.change`; matters with `rotate.interval.ms`.
+    pub(super) rotate_on_path_change: bool,
+    /// `partitioner.max.open.files`, where it is on.
+    pub(super) open_files_max: Option<usize>,
     pub(super) schedule: Option<Schedule>,
     /// `rotate.idle.interval.ms`, where it is on.
     pub(super) idle_interval_ms: Option<i64>,
@@ -41,14 +44,14 @@ pub(super) struct Limits {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Schedule {
     pub(super) interval_ms: i64,
-    pub(super) zone: Tz,
+    pub(super) zone: Zone,
 }
 
-/// What the decisions look at.
+/// What the decisions look at: the open files of a partition together, because they are closed
+/// together.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Progress {
     pub(super) records: u64,
-    pub(super) schema: Option<Arc<Schema>>,
     /// The timestamp of the first record that has one.
     pub(super) base_timestamp_ms: Option<i64>,
     /// Wall clock of the last record.
@@ -57,25 +60,29 @@ pub(super) struct Progress {
     pub(super) scheduled_at_ms: Option<i64>,
 }
 
+/// What is known of the next record before it is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Next {
+    /// The time that the partitioner sees; else that of Kafka.
+    pub(super) timestamp_ms: Option<i64>,
+    pub(super) now_ms: i64,
+    /// Its path is not that of the record before it.
+    pub(super) is_other_path: bool,
+}
+
 impl Limits {
-    /// Why the file must be closed before the next record is written to it, if it must.
-    pub(super) fn before(
-        &self,
-        file: &Progress,
-        schema: Option<&Arc<Schema>>,
-        timestamp_ms: Option<i64>,
-        now_ms: i64,
-    ) -> Option<Rotation> {
-        if !same_schema(file.schema.as_ref(), schema) {
-            return Some(Rotation::SchemaChange);
+    /// Why the files must be closed before the next record is written, if they must.
+    pub(super) fn before(&self, files: &Progress, next: Next) -> Option<Rotation> {
+        if let Some(interval) = self.rotate_interval_ms {
+            let span = files.base_timestamp_ms.zip(next.timestamp_ms);
+            if span.is_some_and(|(base, timestamp)| interval <= timestamp.saturating_sub(base)) {
+                return Some(Rotation::RotateInterval);
+            }
+            if self.rotate_on_path_change && next.is_other_path {
+                return Some(Rotation::PathChange);
+            }
         }
-        let age = self.rotate_interval_ms.zip(file.base_timestamp_ms.zip(timestamp_ms));
-        if age
-            .is_some_and(|(interval, (base, timestamp))| interval <= timestamp.saturating_sub(base))
-        {
-            return Some(Rotation::RotateInterval);
-        }
-        scheduled(file, now_ms)
+        scheduled(files, next.now_ms)
     }
 
     /// Why the file must be closed after a record was written to it, if it must.
@@ -97,51 +104,22 @@ fn scheduled(file: &Progress, now_ms: i64) -> Option<Rotation> {
     file.scheduled_at_ms.is_some_and(|at| at <= now_ms).then_some(Rotation::Schedule)
 }
 
-/// Connect's full equality; the pointer answers nearly always.
-fn same_schema(file: Option<&Arc<Schema>>, next: Option<&Arc<Schema>>) -> bool {
-    match (file, next) {
-        (None, None) => true,
-        (Some(file), Some(next)) => Arc::ptr_eq(file, next) || file == next,
-        _ => false,
-    }
-}
-
 impl Schedule {
     /// The next multiple of the interval after local midnight, the next midnight at the latest.
     pub(super) fn next_ms(&self, now_ms: i64) -> Option<i64> {
-        let now = DateTime::<Utc>::from_timestamp_millis(now_ms)?.with_timezone(&self.zone);
-        let midnight = self.midnight(now, 0)?;
-        let tomorrow = self.midnight(now, 1)?;
+        let midnight = self.zone.midnight(now_ms, 0);
+        let tomorrow = self.zone.midnight(now_ms, 1);
         let passed = now_ms.checked_sub(midnight)?.checked_div(self.interval_ms)?;
         let next = passed.checked_add(1)?.checked_mul(self.interval_ms)?.checked_add(midnight)?;
         Some(next.min(tomorrow))
     }
-
-    /// The start of the local day of `now`, `days` later. Where a clock change skips midnight, the
-    /// first instant behind the gap.
-    fn midnight(&self, now: DateTime<Tz>, days: u64) -> Option<i64> {
-        let date = now.date_naive().checked_add_days(Days::new(days))?;
-        let local = date.and_time(NaiveTime::MIN);
-        match self.zone.from_local_datetime(&local) {
-            LocalResult::Single(at) | LocalResult::Ambiguous(at, _) => Some(at.timestamp_millis()),
-            LocalResult::None => {
-                let later = local.checked_add_signed(chrono::TimeDelta::hours(1))?;
-                let at = self.zone.from_local_datetime(&later).earliest()?;
-                Some(at.timestamp_millis())
-            }
-        }
-    }
-}
-
-/// The time zone of this id.
-pub(super) fn zone(id: &str) -> Option<Tz> {
-    id.parse().ok()
 }
 
 #[cfg(test)]
 mod tests {
+    use chrono::DateTime;
+
     use super::*;
-    use crate::data::{SchemaBuilder, Type};
 
     fn ms(time: &str) -> i64 {
         DateTime::parse_from_rfc3339(time).unwrap().timestamp_millis()
@@ -151,6 +129,8 @@ mod tests {
         Limits {
             flush_size: 3,
             rotate_interval_ms: Some(600_000),
+            rotate_on_path_change: true,
+            open_files_max: None,
             schedule: None,
             idle_interval_ms: Some(60_000),
         }
@@ -159,7 +139,6 @@ mod tests {
     fn file() -> Progress {
         Progress {
             records: 1,
-            schema: None,
             base_timestamp_ms: Some(1_000),
             last_arrival_ms: 1_000,
             scheduled_at_ms: None,
@@ -167,28 +146,25 @@ mod tests {
     }
 
     #[test]
-    fn a_record_closes_the_file_before_it() {
-        let text = SchemaBuilder::new(Type::String).build();
-        let equal = SchemaBuilder::new(Type::String).build();
-        let documented = SchemaBuilder::new(Type::String).doc("d").build();
-        let with = |schema: &Arc<Schema>| Progress { schema: Some(schema.clone()), ..file() };
+    fn a_record_closes_the_files_before_it() {
         let due = Progress { scheduled_at_ms: Some(5_000), ..file() };
+        let off = Limits { rotate_interval_ms: None, ..limits() };
+        let stay = Limits { rotate_on_path_change: false, ..limits() };
         let rows = [
-            ("same time", file(), None, Some(1_000), 0, None),
-            ("just below", file(), None, Some(600_999), 0, None),
-            ("interval", file(), None, Some(601_000), 0, Some(Rotation::RotateInterval)),
-            ("late record", file(), None, Some(-5), 0, None),
-            ("no timestamp", file(), None, None, 0, None),
-            ("same schema", with(&text), Some(&text), None, 0, None),
-            ("equal schema", with(&text), Some(&equal), None, 0, None),
-            ("other doc", with(&text), Some(&documented), None, 0, Some(Rotation::SchemaChange)),
-            ("now schemaless", with(&text), None, None, 0, Some(Rotation::SchemaChange)),
-            ("now with schema", file(), Some(&text), None, 0, Some(Rotation::SchemaChange)),
-            ("before schedule", due.clone(), None, None, 4_999, None),
-            ("at schedule", due, None, None, 5_000, Some(Rotation::Schedule)),
+            ("same time", limits(), file(), Some(1_000), 0, false, None),
+            ("just below", limits(), file(), Some(600_999), 0, false, None),
+            ("interval", limits(), file(), Some(601_000), 0, false, Some(Rotation::RotateInterval)),
+            ("interval off", off, file(), Some(601_000), 0, true, None),
+            ("late record", limits(), file(), Some(-5), 0, false, None),
+            ("late, elsewhere", limits(), file(), Some(-5), 0, true, Some(Rotation::PathChange)),
+            ("path change allowed", stay, file(), Some(-5), 0, true, None),
+            ("no timestamp", limits(), file(), None, 0, false, None),
+            ("before schedule", limits(), due.clone(), None, 4_999, false, None),
+            ("at schedule", limits(), due, None, 5_000, false, Some(Rotation::Schedule)),
         ];
-        for (name, file, schema, timestamp, now, expected) in rows {
-            assert_eq!(limits().before(&file, schema, timestamp, now), expected, "{name}");
+        for (name, limits, files, timestamp_ms, now_ms, is_other_path, expected) in rows {
+            let next = Next { timestamp_ms, now_ms, is_other_path };
+            assert_eq!(limits.before(&files, next), expected, "{name}");
         }
     }
 
@@ -230,7 +206,7 @@ mod tests {
             ("gap", hours(24), "America/Sao_Paulo", "2018-11-03T12:00:00Z", "2018-11-04T03:00:00Z"),
         ];
         for (name, interval_ms, id, now, expected) in rows {
-            let schedule = Schedule { interval_ms, zone: zone(id).unwrap() };
+            let schedule = Schedule { interval_ms, zone: Zone::parse(id).unwrap() };
             assert_eq!(schedule.next_ms(ms(now)), Some(ms(expected)), "{name}");
         }
     }

@@ -11,9 +11,9 @@ use async_trait::async_trait;
 use tokio::task::{Id, JoinSet};
 use tokio::time::{Instant, timeout, timeout_at};
 
+use super::arrival::Arrival;
 use super::config::S3Config;
-use super::file::Arrival;
-use super::partition::{PartitionWriter, memory_of};
+use super::partition::PartitionWriter;
 use super::recovery::recover;
 use super::store::Bucket;
 use super::upload::{Outcome, Uploader};
@@ -136,19 +136,16 @@ impl S3SinkTask {
     async fn free_memory(&mut self) -> Result<(), ConnectError> {
         while MEMORY_MAX < self.partitions.values().map(PartitionWriter::memory).sum() {
             let largest = self.partitions.values_mut().max_by_key(|writer| writer.open_memory());
-            if let Some(writer) = largest.filter(|writer| MEMORY_MAX / 4 < writer.open_memory()) {
-                writer.shrink()?;
-                self.start_jobs();
-            } else if self.jobs.is_empty() {
-                let Some(writer) =
-                    self.partitions.values_mut().max_by_key(|writer| writer.open_memory())
-                else {
-                    return Ok(());
-                };
-                writer.shrink()?;
-                self.start_jobs();
-            } else {
-                self.wait_for_a_job().await?;
+            let is_large = |writer: &PartitionWriter| MEMORY_MAX / 4 < writer.open_memory();
+            let has_jobs = !self.jobs.is_empty();
+            let is_smaller = match largest.filter(|writer| is_large(writer) || !has_jobs) {
+                Some(writer) => writer.shrink()?,
+                None => false,
+            };
+            match is_smaller {
+                true => self.start_jobs(),
+                false if has_jobs => self.wait_for_a_job().await?,
+                false => return Ok(()),
             }
         }
         Ok(())
@@ -164,7 +161,7 @@ impl S3SinkTask {
     fn start_job(&mut self, partition: &TopicPartition) {
         let Some(writer) = self.partitions.get_mut(partition) else { return };
         let Some(work) = writer.work() else { return };
-        let bytes = memory_of(&work);
+        let bytes = work.memory();
         let job = self.uploader.clone().run(partition.clone(), work);
         let handle = self.jobs.spawn(job);
         self.owners.insert(handle.id(), partition.clone());
@@ -264,7 +261,7 @@ impl S3SinkTask {
     async fn give_up(&mut self, partitions: &[TopicPartition], patience: Duration) {
         self.end_jobs(partitions, patience).await;
         let gone = partitions.iter().filter_map(|partition| self.partitions.remove(partition));
-        let uploads: Vec<_> = gone.filter_map(|writer| writer.upload()).collect();
+        let uploads: Vec<_> = gone.flat_map(|writer| writer.uploads()).collect();
         // Not worth the rest of a rebalance's time.
         if timeout(patience, self.uploader.abort(uploads)).await.is_err() {
             tracing::warn!("uploads are left to be aborted by the next owner");
@@ -272,7 +269,7 @@ impl S3SinkTask {
     }
 
     fn show(&self) {
-        let open = self.partitions.values().filter(|writer| writer.is_open()).count();
+        let open: usize = self.partitions.values().map(PartitionWriter::open_files).sum();
         set_gauge(&self.metrics.sink_open_files, open as u64);
     }
 }
@@ -289,9 +286,9 @@ impl SinkTask for S3SinkTask {
         }
         let mut starts = Vec::new();
         for partition in partitions {
-            let recovered = recover(&self.uploader, partition).await?;
+            let recovered = recover(&self.uploader, partition, &self.config.naming).await?;
             starts.extend(recovered.start.map(|start| (partition.clone(), start)));
-            let writer = PartitionWriter::new(partition.clone(), &self.config, recovered.recorded);
+            let writer = PartitionWriter::new(partition.clone(), &self.config, recovered.spans);
             self.partitions.insert(partition.clone(), writer);
         }
         Ok(starts)

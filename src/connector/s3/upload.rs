@@ -12,10 +12,12 @@
 use std::fmt;
 use std::sync::Arc;
 
-use futures::future::join_all;
+use futures::FutureExt;
+use futures::stream::{self, StreamExt as _};
 use tokio::sync::Semaphore;
 
 use super::file::{ClosedFile, Stage, Transfer};
+use super::group::ClosedGroup;
 use super::store::{Bucket, Completion};
 use crate::connector::{FileLedger, SinkFile};
 use crate::data::TopicPartition;
@@ -24,6 +26,9 @@ use crate::metrics::TaskMetrics;
 
 /// Requests with content under way at a time, per task.
 const PARTS_IN_FLIGHT: usize = 8;
+
+/// Files of a job that are worked on at a time: a partition may close a thousand together.
+const FILES_IN_FLIGHT: usize = 16;
 
 /// What jobs need.
 #[derive(Clone)]
@@ -51,10 +56,20 @@ pub(super) struct Outcome {
 /// What a job works on.
 #[derive(Debug)]
 pub(super) enum Work {
-    /// Parts of the open file `key`.
+    /// Parts of the growing object `key`.
     Parts { key: String, transfer: Transfer },
-    /// Closed files, in offset order.
-    Files(Vec<ClosedFile>),
+    /// Closed files that become visible together.
+    Files(ClosedGroup),
+}
+
+impl Work {
+    /// About how many bytes it holds.
+    pub(super) fn memory(&self) -> usize {
+        match self {
+            Self::Parts { transfer, .. } => transfer.memory(),
+            Self::Files(group) => group.memory(),
+        }
+    }
 }
 
 impl Uploader {
@@ -70,7 +85,7 @@ impl Uploader {
     pub(super) async fn run(self, partition: TopicPartition, mut work: Work) -> Outcome {
         let result = match &mut work {
             Work::Parts { key, transfer } => self.upload(&partition, key, transfer).await,
-            Work::Files(files) => self.commit(&partition, files).await,
+            Work::Files(group) => self.commit(&partition, group).await,
         };
         Outcome { partition, work, result }
     }
@@ -92,8 +107,9 @@ impl Uploader {
     async fn commit(
         &self,
         partition: &TopicPartition,
-        files: &mut [ClosedFile],
+        group: &mut ClosedGroup,
     ) -> Result<(), ConnectError> {
+        let ClosedGroup { files, next } = group;
         let uploads = files.iter_mut().filter(|file| file.stage == Stage::Uploading);
         all(uploads.map(|file| self.upload_rest(partition, file))).await?;
 
@@ -108,8 +124,7 @@ impl Uploader {
         let uploads = files.iter_mut().filter(|file| file.stage == Stage::Completing);
         all(uploads.map(|file| self.complete(file))).await?;
 
-        let Some(last) = files.iter().map(|file| file.last_offset).max() else { return Ok(()) };
-        self.ledger.completed(&self::rows(files, Stage::Completed), last + 1).await?;
+        self.ledger.completed(&self::rows(files, Stage::Completed), *next).await?;
         fail::fail_point!("s3.after-completed");
         self.count(files);
         Ok(())
@@ -195,9 +210,11 @@ impl Uploader {
 /// Waits for all, even when one fails: a request that is dropped half-way could leave an upload that
 /// nobody knows.
 async fn all(
-    futures: impl Iterator<Item = impl Future<Output = Result<(), ConnectError>>>,
+    futures: impl Iterator<Item = impl Future<Output = Result<(), ConnectError>> + Send>,
 ) -> Result<(), ConnectError> {
-    join_all(futures).await.into_iter().collect()
+    let futures: Vec<_> = futures.map(FutureExt::boxed).collect();
+    let results: Vec<_> = stream::iter(futures).buffer_unordered(FILES_IN_FLIGHT).collect().await;
+    results.into_iter().collect()
 }
 
 fn rows(files: &[ClosedFile], stage: Stage) -> Vec<SinkFile> {

@@ -79,7 +79,7 @@ fn what_only_the_whole_configuration_can_tell() {
     let gzip = "Compression Type gzip not valid for data format class: \
                 ( io.confluent.connect.s3.format.parquet.ParquetFormat ).";
     type Changes = &'static [(&'static str, &'static str)];
-    let rows: [(Changes, &str, &str); 7] = [
+    let rows: [(Changes, &str, &str); 13] = [
         (&[("s3.compression.type", "gzip")], "format.class", gzip),
         (
             &[("behavior.on.null.values", "write")],
@@ -96,6 +96,41 @@ fn what_only_the_whole_configuration_can_tell() {
             &[("partitioner.class", "FieldPartitioner")],
             "partition.field.name",
             "Partition field name cannot be null or empty when using FieldPartitioner.",
+        ),
+        (
+            &[("partitioner.class", "TimeBasedPartitioner")],
+            "partition.duration.ms",
+            "Partition duration needs to be a positive.",
+        ),
+        (
+            &[("partitioner.class", "TimeBasedPartitioner")],
+            "path.format",
+            "Path format cannot be empty.",
+        ),
+        (
+            &[("partitioner.class", "DailyPartitioner"), ("timezone", "UTC")],
+            "locale",
+            "Locale cannot be empty.",
+        ),
+        (
+            &[("partitioner.class", "HourlyPartitioner"), ("locale", "en")],
+            "timezone",
+            "Timezone cannot be empty.",
+        ),
+        (
+            &[("partitioner.class", "HourlyPartitioner"), ("timestamp.extractor", "com.x.E")],
+            "timestamp.extractor",
+            "Invalid timestamp extractor: com.x.E",
+        ),
+        (
+            &[
+                ("s3.compression.type", "gzip"),
+                ("format.class", "JsonFormat"),
+                ("store.kafka.keys", "true"),
+                ("keys.format.class", "ParquetFormat"),
+            ],
+            "store.kafka.keys",
+            "Compression Type gzip not valid for keys format class: ( ParquetFormat ).",
         ),
         (
             &[("s3.ssea.name", "AES256"), ("s3.sse.customer.key", "AAAA")],

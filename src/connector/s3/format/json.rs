@@ -3,12 +3,9 @@
 //! A document is what JsonConverter writes without the schema's envelope, so its encoder writes it.
 
 use std::fmt;
-use std::io::Write as _;
 use std::sync::Arc;
 
-use flate2::Compression;
-use flate2::write::GzEncoder;
-
+use super::lines::{Compression, Lines};
 use super::{Provenance, RecordWriter};
 use crate::config::Props;
 use crate::converter::json::JsonConverter;
@@ -23,32 +20,21 @@ pub(crate) enum JsonDecimals {
     Numeric,
 }
 
-/// `s3.compression.type` with its level.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum JsonCompression {
-    None,
-    /// `None` is zlib's default level.
-    Gzip(Option<u32>),
-}
-
 /// How JSON files are written.
 #[derive(Debug, Clone)]
 pub(crate) struct JsonFormat {
     decimals: JsonDecimals,
-    compression: JsonCompression,
+    compression: Compression,
 }
 
 impl JsonFormat {
     /// Files with `decimals`, compressed by `compression`.
-    pub(crate) fn new(decimals: JsonDecimals, compression: JsonCompression) -> Self {
+    pub(crate) fn new(decimals: JsonDecimals, compression: Compression) -> Self {
         Self { decimals, compression }
     }
 
-    pub(super) fn extension(&self) -> &'static str {
-        match self.compression {
-            JsonCompression::None => ".json",
-            JsonCompression::Gzip(_) => ".json.gz",
-        }
+    pub(super) fn extension(&self) -> String {
+        format!(".json{}", self.compression.extension())
     }
 
     pub(super) fn writer(&self) -> Result<Box<dyn RecordWriter>, DataError> {
@@ -61,56 +47,8 @@ impl JsonFormat {
             .into();
         let converter =
             JsonConverter::new(&props).map_err(|error| DataError::new(error.to_string()))?;
-        let output = match self.compression {
-            JsonCompression::None => Output::Plain(Vec::new()),
-            JsonCompression::Gzip(level) => {
-                let level = level.map_or_else(Compression::default, Compression::new);
-                Output::Gzip(GzEncoder::new(Vec::new(), level))
-            }
-        };
-        let lines = Lines { line: Vec::new(), output };
+        let lines = Lines::new(self.compression);
         Ok(Box::new(JsonWriter { converter, encoder: None, lines }))
-    }
-}
-
-enum Output {
-    Plain(Vec<u8>),
-    Gzip(GzEncoder<Vec<u8>>),
-}
-
-/// Where documents go.
-struct Lines {
-    /// The line being written, where it has to be compressed.
-    line: Vec<u8>,
-    output: Output,
-}
-
-impl Lines {
-    /// Has `write` append a document and ends its line. What is refused leaves no trace.
-    fn push(
-        &mut self,
-        write: impl FnOnce(&mut Vec<u8>) -> Result<Presence, DataError>,
-    ) -> Result<(), DataError> {
-        let bytes = match &mut self.output {
-            Output::Plain(bytes) => bytes,
-            Output::Gzip(_) => &mut self.line,
-        };
-        let before = bytes.len();
-        let written = write(bytes).and_then(|presence| match presence {
-            Presence::Present => Ok(()),
-            Presence::Null => Err(DataError::new("a null value has no document")),
-        });
-        if let Err(error) = written {
-            bytes.truncate(before);
-            return Err(error);
-        }
-        bytes.push(b'\n');
-        if let Output::Gzip(encoder) = &mut self.output {
-            let written = encoder.write_all(&self.line);
-            self.line.clear();
-            written.map_err(|error| DataError::new(format!("gzip failed: {error}")))?;
-        }
-        Ok(())
     }
 }
 
@@ -143,46 +81,49 @@ impl RecordWriter for JsonWriter {
         let Some(PlanEncoder { encoder: Some(encoder), .. }) = &self.encoder else {
             return self.write_record(&plan.materialize(row)?);
         };
-        self.lines.push(|out| encoder.write(row, out))
+        self.lines.stage(|out| ended(encoder.write(row, out), out))
     }
 
     fn write_record(&mut self, record: &Record) -> Result<(), DataError> {
         let Self { converter, lines, .. } = self;
-        lines.push(|out| converter.from_connect_data(&record.topic, &record.value, out))
+        lines
+            .stage(|out| ended(converter.from_connect_data(&record.topic, &record.value, out), out))
+    }
+
+    fn accept(&mut self) -> Result<(), ConnectError> {
+        self.lines.accept()
+    }
+
+    fn discard(&mut self) {
+        self.lines.discard();
     }
 
     fn memory(&self) -> usize {
-        self.lines.line.capacity()
-            + match &self.lines.output {
-                Output::Plain(bytes) => bytes.capacity(),
-                Output::Gzip(encoder) => encoder.get_ref().capacity(),
-            }
+        self.lines.memory()
     }
 
     fn flush(&mut self) -> Result<(), ConnectError> {
-        match &mut self.lines.output {
-            Output::Plain(_) => Ok(()),
-            Output::Gzip(encoder) => encoder.flush().map_err(compressing),
-        }
+        self.lines.flush()
     }
 
     fn output(&mut self) -> &mut Vec<u8> {
-        match &mut self.lines.output {
-            Output::Plain(bytes) => bytes,
-            Output::Gzip(encoder) => encoder.get_mut(),
-        }
+        self.lines.output()
     }
 
     fn finish(&mut self, _provenance: &Provenance) -> Result<(), ConnectError> {
-        match &mut self.lines.output {
-            Output::Plain(_) => Ok(()),
-            Output::Gzip(encoder) => encoder.try_finish().map_err(compressing),
-        }
+        self.lines.finish()
     }
 }
 
-fn compressing(error: std::io::Error) -> ConnectError {
-    ConnectError::fatal("gzip failed").because(error)
+/// Ends the line of a document.
+fn ended(written: Result<Presence, DataError>, out: &mut Vec<u8>) -> Result<(), DataError> {
+    match written? {
+        Presence::Present => {
+            out.push(b'\n');
+            Ok(())
+        }
+        Presence::Null => Err(DataError::new("a null value has no document")),
+    }
 }
 
 #[cfg(test)]
@@ -235,9 +176,12 @@ mod tests {
         for (decimals, price) in
             [(JsonDecimals::Base64, "\"BNI=\""), (JsonDecimals::Numeric, "12.34")]
         {
-            let format = JsonFormat::new(decimals, JsonCompression::None);
+            let format = JsonFormat::new(decimals, Compression::None);
             let mut writer = format.writer().unwrap();
-            rows().iter().for_each(|row| writer.write_record(row).unwrap());
+            for row in rows() {
+                writer.write_record(&row).unwrap();
+                writer.accept().unwrap();
+            }
             writer.finish(&provenance()).unwrap();
             let text = String::from_utf8(std::mem::take(writer.output())).unwrap();
             let expected =
@@ -248,11 +192,12 @@ mod tests {
 
     #[test]
     fn gzip_is_one_stream_even_when_output_was_taken() {
-        let format = JsonFormat::new(JsonDecimals::Base64, JsonCompression::Gzip(None));
+        let format = JsonFormat::new(JsonDecimals::Base64, Compression::Gzip(None));
         let mut writer = format.writer().unwrap();
         let mut object = Vec::new();
         for row in rows() {
             writer.write_record(&row).unwrap();
+            writer.accept().unwrap();
             writer.flush().unwrap();
             object.append(writer.output());
         }
@@ -265,10 +210,12 @@ mod tests {
 
     #[test]
     fn a_refused_record_leaves_no_trace() {
-        let format = JsonFormat::new(JsonDecimals::Base64, JsonCompression::None);
+        let format = JsonFormat::new(JsonDecimals::Base64, Compression::None);
         let mut writer = format.writer().unwrap();
         let required = SchemaBuilder::new(Type::Int32).build();
         writer.write_record(&record(Value::Null, Some(required))).unwrap_err();
+        writer.write_record(&record(Value::string("x"), None)).unwrap();
+        writer.discard();
         assert!(writer.output().is_empty());
     }
 }

@@ -1,7 +1,9 @@
 //! File formats: one [`RecordWriter`] each.
 
 mod avro_schema;
+mod bytes;
 mod json;
+mod lines;
 mod parquet;
 
 use std::sync::Arc;
@@ -9,7 +11,9 @@ use std::sync::Arc;
 use crate::data::{Record, RowPlan, RowView, Schema};
 use crate::error::{ConnectError, DataError};
 
-pub(crate) use json::{JsonCompression, JsonDecimals, JsonFormat};
+pub(crate) use bytes::BytesFormat;
+pub(crate) use json::{JsonDecimals, JsonFormat};
+pub(crate) use lines::Compression;
 pub(crate) use parquet::{Codec, ParquetFormat};
 
 /// Where a file's rows come from: what its metadata says about them.
@@ -27,19 +31,29 @@ pub(crate) struct Provenance {
     pub(crate) key_fields: Vec<String>,
 }
 
-/// Writes the rows of one file. A row that is refused leaves no trace.
+/// Writes the rows of one file. A row is staged first, and then accepted or discarded, so that the
+/// objects of one file stay level. A row that is refused leaves no trace.
 pub(crate) trait RecordWriter: Send {
-    /// Appends a planned row.
+    /// Stages a planned row.
     ///
     /// # Errors
     /// When the row does not fit the file.
     fn write_row(&mut self, plan: &Arc<RowPlan>, row: &RowView<'_>) -> Result<(), DataError>;
 
-    /// Appends a tree.
+    /// Stages a tree.
     ///
     /// # Errors
     /// When the record does not fit the file.
     fn write_record(&mut self, record: &Record) -> Result<(), DataError>;
+
+    /// Adds the staged row.
+    ///
+    /// # Errors
+    /// Fatal: a bug of the encoder.
+    fn accept(&mut self) -> Result<(), ConnectError>;
+
+    /// Forgets the staged row.
+    fn discard(&mut self);
 
     /// About how many bytes are held, those of [`RecordWriter::output`] among them.
     fn memory(&self) -> usize;
@@ -65,6 +79,7 @@ pub(crate) trait RecordWriter: Send {
 pub(crate) enum Format {
     Parquet(ParquetFormat),
     Json(JsonFormat),
+    Bytes(BytesFormat),
 }
 
 impl Format {
@@ -72,8 +87,19 @@ impl Format {
     pub(crate) fn extension(&self) -> String {
         match self {
             Self::Parquet(format) => format.extension(),
-            Self::Json(format) => format.extension().to_owned(),
+            Self::Json(format) => format.extension(),
+            Self::Bytes(format) => format.extension(),
         }
+    }
+
+    /// Whether every record has to be a struct.
+    pub(crate) fn needs_rows(&self) -> bool {
+        matches!(self, Self::Parquet(_))
+    }
+
+    /// Whether headers stand in a struct around their list.
+    pub(crate) fn has_row_headers(&self) -> bool {
+        matches!(self, Self::Parquet(_) | Self::Json(_))
     }
 
     /// A writer for a file of `schema`.
@@ -87,6 +113,7 @@ impl Format {
         match self {
             Self::Parquet(format) => format.writer(schema),
             Self::Json(format) => format.writer(),
+            Self::Bytes(format) => Ok(format.writer()),
         }
     }
 }

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use super::*;
 use crate::config::{Props, SinkDefaults};
+use crate::connector::SinkFile;
 use crate::connector::s3::config::S3Config;
+use crate::connector::s3::recorded::split_recorded;
 use crate::data::{
     Origin, Record, Schema, SchemaAndValue, SchemaBuilder, SinkBatch, Struct, Type, Value,
 };
@@ -63,6 +65,15 @@ fn take(writer: &mut PartitionWriter, config: &S3Config, batch: &SinkBatch, now_
     }
 }
 
+fn hourly(extractor: &'static str) -> [(&'static str, &'static str); 4] {
+    [
+        ("partitioner.class", "HourlyPartitioner"),
+        ("locale", "en"),
+        ("timezone", "UTC"),
+        ("timestamp.extractor", extractor),
+    ]
+}
+
 /// Runs `writer` over plain rows of these offsets.
 fn run(writer: &mut PartitionWriter, config: &S3Config, offsets: impl IntoIterator<Item = i64>) {
     let schema = schema("");
@@ -73,23 +84,33 @@ fn run(writer: &mut PartitionWriter, config: &S3Config, offsets: impl IntoIterat
 /// The closed files as first, last and reason; they count as completed.
 fn closed(writer: &mut PartitionWriter) -> Vec<(i64, i64, Rotation)> {
     let mut closed = Vec::new();
-    while let Some(Work::Files(files)) = writer.work() {
-        closed.extend(files.iter().map(|file| (file.first_offset, file.last_offset, file.reason)));
-        writer.finished(Work::Files(files), true);
+    while let Some(Work::Files(group)) = writer.work() {
+        let files = group.files.iter();
+        closed.extend(files.map(|file| (file.first_offset, file.last_offset, file.reason)));
+        writer.finished(Work::Files(group), true);
     }
     closed
 }
 
-fn recorded(first_offset: i64, last_offset: i64, is_present: bool) -> Recorded {
+/// An object that an earlier run left, and whether it is there.
+fn left(path: &str, first_offset: i64, last_offset: i64, is_present: bool) -> (SinkFile, bool) {
     let file = SinkFile {
         partition: tp(),
         first_offset,
         last_offset,
-        key: format!("recorded-{first_offset}"),
+        key: format!("topics/t/{path}/t+0+{first_offset:010}.json"),
         upload_id: Some("u".to_owned()),
         etags: vec!["e".to_owned()],
     };
-    Recorded { file, is_present }
+    (file, is_present)
+}
+
+fn recorded(first_offset: i64, last_offset: i64, is_present: bool) -> (SinkFile, bool) {
+    left("partition=0", first_offset, last_offset, is_present)
+}
+
+fn spans(config: &S3Config, left: Vec<(SinkFile, bool)>) -> VecDeque<Span> {
+    split_recorded(left, &config.naming).1
 }
 
 #[test]
@@ -106,19 +127,22 @@ fn files_end_by_count_and_repeated_rows_are_known() {
 
 #[test]
 fn schema_record_time_and_silence_end_files() {
-    let config = config(&[
+    let mut changes = hourly("Record").to_vec();
+    changes.extend([
+        ("partitioner.class", "DailyPartitioner"),
         ("flush.size", "100"),
         ("rotate.interval.ms", "1000"),
         ("rotate.idle.interval.ms", "500"),
     ]);
+    let config = config(&changes);
     let (one, two) = (schema("one"), schema("two"));
     let mut writer = PartitionWriter::new(tp(), &config, VecDeque::new());
     let rows = [(0, &one, 0), (1, &one, 999), (2, &one, 1000), (3, &two, 1001), (4, &two, 50)];
     take(&mut writer, &config, &batch(&rows), 0);
     writer.pass_time(&config, 499).unwrap();
-    assert!(writer.is_open());
+    assert_eq!(writer.open_files(), 1);
     writer.pass_time(&config, 500).unwrap();
-    assert!(!writer.is_open());
+    assert_eq!(writer.open_files(), 0);
     assert_eq!(
         closed(&mut writer),
         [(0, 1, Rotation::RotateInterval), (2, 2, Rotation::SchemaChange), (3, 4, Rotation::Idle)]
@@ -128,7 +152,7 @@ fn schema_record_time_and_silence_end_files() {
 #[test]
 fn recorded_boundaries_are_kept() {
     type Files = &'static [(i64, i64, Rotation)];
-    let rows: [(&str, Vec<Recorded>, Vec<i64>, Files); 6] = [
+    let rows: [(&str, Vec<(SinkFile, bool)>, Vec<i64>, Files); 6] = [
         (
             "longer than the count",
             vec![recorded(0, 4, false)],
@@ -155,9 +179,9 @@ fn recorded_boundaries_are_kept() {
         ),
         (
             "a file before ends at an object",
-            vec![recorded(2, 3, true)],
+            vec![recorded(1, 1, false), recorded(2, 3, true)],
             (0..5).collect(),
-            &[(0, 1, Rotation::Recorded), (2, 3, Rotation::Recorded)],
+            &[(0, 0, Rotation::Recorded), (1, 1, Rotation::Recorded), (2, 3, Rotation::Recorded)],
         ),
         (
             "the group was moved beyond it",
@@ -168,7 +192,7 @@ fn recorded_boundaries_are_kept() {
     ];
     for (name, left, offsets, expected) in rows {
         let config = config(&[]);
-        let mut writer = PartitionWriter::new(tp(), &config, left.into());
+        let mut writer = PartitionWriter::new(tp(), &config, spans(&config, left));
         run(&mut writer, &config, offsets);
         assert_eq!(closed(&mut writer), expected, "{name}");
     }
@@ -176,14 +200,27 @@ fn recorded_boundaries_are_kept() {
 
 #[test]
 fn what_was_left_splits_at_the_first_gap() {
-    let file = |first, last| recorded(first, last, true).file;
-    let left =
-        vec![(file(0, 1), true), (file(2, 3), true), (file(4, 5), false), (file(6, 7), true)];
-    let (done, recorded) = split_recorded(left);
-    assert_eq!(done, [file(0, 1), file(2, 3)]);
-    let flags: Vec<_> =
-        recorded.iter().map(|each| (each.file.first_offset, each.is_present)).collect();
-    assert_eq!(flags, [(4, false), (6, true)]);
+    let config = config(&[]);
+    let of = |offsets: &[(i64, i64, bool)]| {
+        let left = offsets.iter().map(|(first, last, there)| recorded(*first, *last, *there));
+        let (done, spans) = split_recorded(left.collect(), &config.naming);
+        let done: Vec<_> = done.iter().map(|file| file.first_offset).collect();
+        let spans: Vec<_> = spans
+            .iter()
+            .map(|span| {
+                let files = span.files.iter().map(|file| (file.first_offset, file.is_present));
+                (span.first_offset, span.last_offset, files.collect::<Vec<_>>())
+            })
+            .collect();
+        (done, spans)
+    };
+    let in_turn = of(&[(0, 1, true), (2, 3, true), (4, 5, false), (6, 7, true)]);
+    let expected = vec![(4, 5, vec![(4, false)]), (6, 7, vec![(6, true)])];
+    assert_eq!(in_turn, (vec![0, 2], expected));
+    // A file that is there counts as done only when no missing one starts before its end.
+    let woven = of(&[(0, 1, true), (2, 9, true), (4, 5, false), (6, 12, true)]);
+    let expected = vec![(2, 12, vec![(2, true), (4, false), (6, true)])];
+    assert_eq!(woven, (vec![0], expected));
 }
 
 #[test]
@@ -205,4 +242,135 @@ fn a_refused_row_is_named_and_counts_as_taken() {
     assert!(error.to_string().starts_with("t-0@7: Parquet needs values that are structs"));
     writer.take(&arrival, &config).unwrap();
     assert_eq!(writer.take_committable(), Some(8));
+}
+
+const HOUR: i64 = 3_600_000;
+
+/// The names of the closed files behind the topic, as first offset and folder.
+fn names(writer: &mut PartitionWriter) -> Vec<(i64, String)> {
+    let mut names = Vec::new();
+    while let Some(Work::Files(group)) = writer.work() {
+        for file in &group.files {
+            let folders: Vec<_> = file.key.split('/').collect();
+            let folder = folders[folders.len() - 2];
+            names
+                .push((file.first_offset, format!("{folder}/{}", &file.key[file.key.len() - 6..])));
+        }
+        writer.finished(Work::Files(group), true);
+    }
+    names
+}
+
+fn boundaries(writer: &mut PartitionWriter) -> Vec<(i64, i64)> {
+    closed(writer).into_iter().map(|(first, last, _)| (first, last)).collect()
+}
+
+#[test]
+fn the_count_is_that_of_all_paths_together() {
+    let mut changes = hourly("Record").to_vec();
+    changes.push(("flush.size", "4"));
+    let config = config(&changes);
+    let schema = schema("");
+    let mut writer = PartitionWriter::new(tp(), &config, VecDeque::new());
+    let rows = [(0, &schema, 0), (1, &schema, HOUR), (2, &schema, 0), (3, &schema, 2 * HOUR)];
+    take(&mut writer, &config, &batch(&rows), 0);
+    assert_eq!(boundaries(&mut writer), [(0, 2), (1, 1), (3, 3)]);
+    assert_eq!(writer.take_committable(), Some(4));
+}
+
+#[test]
+fn late_rows_close_files_or_not() {
+    let schema = schema("");
+    let (late, next) = (2 * HOUR - 120_000, 2 * HOUR);
+    let rows = [(0, &schema, next), (1, &schema, late), (2, &schema, next), (3, &schema, late)];
+    type Files = &'static [(i64, i64)];
+    let expectations: [(&str, Files); 2] = [("true", &[(0, 0), (1, 1), (2, 2)]), ("false", &[])];
+    for (flag, expected) in expectations {
+        let mut changes = hourly("Record").to_vec();
+        changes.extend([
+            ("flush.size", "100"),
+            ("rotate.interval.ms", "600000"),
+            ("rotate.file.on.partition.change", flag),
+        ]);
+        let config = config(&changes);
+        let mut writer = PartitionWriter::new(tp(), &config, VecDeque::new());
+        take(&mut writer, &config, &batch(&rows), 0);
+        assert_eq!(boundaries(&mut writer), expected, "{flag}");
+        assert_eq!(writer.open_files(), if expected.is_empty() { 2 } else { 1 });
+    }
+}
+
+#[test]
+fn a_bound_of_open_files_closes_all() {
+    let mut changes = hourly("Record").to_vec();
+    changes.extend([("flush.size", "100"), ("partitioner.max.open.files", "2")]);
+    let config = config(&changes);
+    let schema = schema("");
+    let mut writer = PartitionWriter::new(tp(), &config, VecDeque::new());
+    let rows = [(0, &schema, 0), (1, &schema, HOUR), (2, &schema, 0), (3, &schema, 2 * HOUR)];
+    take(&mut writer, &config, &batch(&rows), 0);
+    assert_eq!(boundaries(&mut writer), [(0, 2), (1, 1)]);
+    assert_eq!(writer.open_files(), 1);
+}
+
+#[test]
+fn missing_files_of_several_paths_are_written_again_exactly() {
+    let mut changes = hourly("Record").to_vec();
+    changes.push(("flush.size", "100"));
+    let config = config(&changes);
+    let at = |hour| format!("year=1970/month=01/day=01/hour=0{hour}");
+    let left = vec![left(&at(0), 0, 4, true), left(&at(1), 1, 3, false)];
+    let mut writer = PartitionWriter::new(tp(), &config, spans(&config, left));
+    let schema = schema("");
+    // Even offsets go to the first hour, odd ones to the second.
+    let rows: Vec<_> = (0..7).map(|offset| (offset, &schema, offset % 2 * HOUR)).collect();
+    take(&mut writer, &config, &batch(&rows), 0);
+    writer.pass_time(&config, i64::MAX).unwrap();
+    let names = names(&mut writer);
+    let expected = [
+        (1, "hour=01/1.json"),
+        (0, "hour=00/0.json"),
+        (5, "hour=01/5.json"),
+        (6, "hour=00/6.json"),
+    ];
+    assert_eq!(names, expected.map(|(first, name)| (first, name.to_owned())));
+    assert_eq!(writer.take_committable(), Some(7));
+}
+
+fn version(number: i32) -> Arc<Schema> {
+    let id = SchemaBuilder::new(Type::Int64).build();
+    SchemaBuilder::structure().version(number).field("id", id).build()
+}
+
+#[test]
+fn compatible_schemas_stay_in_one_file() {
+    type Files = &'static [(i64, i64)];
+    let (old, new) = (version(1), version(2));
+    let rows: Vec<_> =
+        (0..7).map(|offset| (offset, if offset % 2 == 0 { &old } else { &new }, 0)).collect();
+    let expectations: [(&str, usize, Files); 3] = [
+        ("BACKWARD", 0, &[(0, 0), (1, 2), (3, 4), (5, 6)]),
+        ("FULL", 0, &[(0, 0), (1, 2), (3, 4), (5, 6)]),
+        ("FORWARD", 1, &[(1, 1), (2, 3), (4, 5)]),
+    ];
+    for (mode, skipped, expected) in expectations {
+        let config = config(&[("flush.size", "2"), ("schema.compatibility", mode)]);
+        let mut writer = PartitionWriter::new(tp(), &config, VecDeque::new());
+        take(&mut writer, &config, &batch(&rows[skipped..]), 0);
+        assert_eq!(boundaries(&mut writer), expected, "{mode}");
+    }
+}
+
+#[test]
+fn schemas_that_alternate_have_a_file_each() {
+    let config = config(&[("flush.size", "6")]);
+    let (old, new) = (version(1), version(2));
+    let rows: Vec<_> =
+        (0..20).map(|offset| (offset, if offset % 2 == 0 { &old } else { &new }, 0)).collect();
+    let mut writer = PartitionWriter::new(tp(), &config, VecDeque::new());
+    take(&mut writer, &config, &batch(&rows), 0);
+    // The first change closes the file; from the way back on both stay open.
+    let expected = [(0, 0), (1, 5), (2, 6), (7, 11), (8, 12), (13, 17), (14, 18)];
+    assert_eq!(boundaries(&mut writer), expected);
+    assert_eq!(writer.open_files(), 1);
 }

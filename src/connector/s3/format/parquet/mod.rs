@@ -198,7 +198,7 @@ impl ParquetWriter {
         Self { schema, shape, columns, rows: 0, arrow, encoder: None, finished: Vec::new() }
     }
 
-    /// Counts the row that `append` added, or takes back what it added before it failed.
+    /// Has `append` stage a row, or takes back what it added before it failed.
     fn row(
         &mut self,
         append: impl FnOnce(&mut [Column]) -> Result<(), DataError>,
@@ -206,10 +206,6 @@ impl ParquetWriter {
         if let Err(error) = append(&mut self.columns) {
             self.columns.iter_mut().for_each(|column| column.truncate(self.rows));
             return Err(error);
-        }
-        self.rows += 1;
-        if self.rows.is_multiple_of(ROWS_PER_LOOK) && BATCH_BYTES <= self.held() {
-            self.encode().map_err(|error| DataError::new(error.to_string()))?;
         }
         Ok(())
     }
@@ -278,6 +274,18 @@ impl RecordWriter for ParquetWriter {
             let mut pairs = columns.iter_mut().zip(value.values());
             pairs.try_for_each(|(column, value)| column.push_value(value))
         })
+    }
+
+    fn accept(&mut self) -> Result<(), ConnectError> {
+        self.rows += 1;
+        if self.rows.is_multiple_of(ROWS_PER_LOOK) && BATCH_BYTES <= self.held() {
+            self.encode().map_err(encoding)?;
+        }
+        Ok(())
+    }
+
+    fn discard(&mut self) {
+        self.columns.iter_mut().for_each(|column| column.truncate(self.rows));
     }
 
     fn memory(&self) -> usize {

@@ -116,6 +116,7 @@ fn a_debezium_row_has_the_originals_schema_and_metadata() {
             Value::string("false"),
         ];
         writer.write_record(&record(&schema, values)).unwrap();
+        writer.accept().unwrap();
     }
     let reader = finish(writer);
     expect![[r#"
@@ -222,7 +223,9 @@ fn every_type_has_the_originals_column() {
     let point_schema = schema.field("point").unwrap().1.schema.clone();
     let point = Struct::new(point_schema, vec![Value::Float64(0.5), Value::Null]);
     writer.write_record(&record(&schema, every_value(Value::Struct(Box::new(point))))).unwrap();
+    writer.accept().unwrap();
     writer.write_record(&record(&schema, every_value(Value::Null))).unwrap();
+    writer.accept().unwrap();
     let reader = finish(writer);
     expect![[r#"
         message io.confluent.connect.avro.ConnectDefault {
@@ -282,6 +285,7 @@ fn lists_of_two_levels_are_read_back() {
     let list = Value::Array(vec![Value::Int64(1), Value::Int64(2)]);
     for value in [list, Value::Array(Vec::new()), Value::Null] {
         writer.write_record(&record(&schema, vec![value])).unwrap();
+        writer.accept().unwrap();
     }
     writer.finish(&provenance()).unwrap();
     let file = Bytes::from(std::mem::take(writer.output()));
@@ -331,7 +335,9 @@ fn planned_rows_and_trees_make_the_same_file() {
         let crate::data::Row::Planned { plan: index, first_cell } = row else { panic!("planned") };
         let view = batch.view(index, first_cell);
         planned.write_row(&plan, &view).unwrap();
+        planned.accept().unwrap();
         trees.write_record(&plan.materialize(&view).unwrap()).unwrap();
+        trees.accept().unwrap();
     }
     let (planned, trees) = (finish(planned), finish(trees));
     assert_eq!(rows(&planned).len(), 2_000);
@@ -348,11 +354,13 @@ fn a_refused_row_leaves_no_trace() {
         values
     };
     writer.write_record(&record(&schema, good(1))).unwrap();
+    writer.accept().unwrap();
     let mut bad = good(2);
     bad[1] = Value::Null;
     let error = writer.write_record(&record(&schema, bad)).unwrap_err();
     assert_eq!(error.to_string(), "Found null value for non-optional schema: field \"name\"");
     writer.write_record(&record(&schema, good(3))).unwrap();
+    writer.accept().unwrap();
     let rows = rows(&finish(writer));
     let ids: Vec<_> =
         rows.iter().map(|row| row.get_column_iter().next().unwrap().1.clone()).collect();
@@ -365,6 +373,7 @@ fn null_in_a_field_with_a_default_is_the_default() {
     let schema = SchemaBuilder::structure().field("stock", stock).build();
     let mut writer = writer(&schema);
     writer.write_record(&record(&schema, vec![Value::Null])).unwrap();
+    writer.accept().unwrap();
     assert_eq!(rows(&finish(writer))[0].to_string(), "{stock: 7}");
 }
 
@@ -376,6 +385,7 @@ fn parts_taken_on_the_way_make_one_file() {
     for row in 0..5_000 {
         let text = format!("{row} {}", "x".repeat(row % 97));
         writer.write_record(&record(&schema, vec![Value::string(text)])).unwrap();
+        writer.accept().unwrap();
         if row % 1_000 == 999 {
             writer.flush().unwrap();
             file.append(writer.output());
