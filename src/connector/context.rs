@@ -42,6 +42,9 @@ pub struct SinkTaskContext {
     /// What the worker gives to sinks whose file does not say.
     pub defaults: Arc<SinkDefaults>,
     pub ledger: Arc<dyn FileLedger>,
+    /// Where records that cannot be written are reported; `None` when nobody asked for reports, a
+    /// bad record then fails the task.
+    pub reporter: Option<Arc<dyn ErrantRecordReporter>>,
     pub metrics: Arc<TaskMetrics>,
 }
 
@@ -52,6 +55,21 @@ impl fmt::Debug for SinkTaskContext {
             .field("task", &self.task)
             .finish_non_exhaustive()
     }
+}
+
+/// Takes records that a task cannot write (KIP-610).
+pub trait ErrantRecordReporter: Send + Sync {
+    /// Reports the record at `offset`, which the task has passed over: it is in the batch of the
+    /// present `put`.
+    ///
+    /// # Errors
+    /// When `errors.tolerance` does not allow to go on; the task fails with it.
+    fn report(
+        &self,
+        partition: &TopicPartition,
+        offset: i64,
+        error: ConnectError,
+    ) -> Result<(), ConnectError>;
 }
 
 /// A file whose boundaries are recorded before it becomes visible: what makes wall-clock rotation

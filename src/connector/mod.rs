@@ -13,7 +13,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 pub use context::{
-    ConnectorContext, Fenced, FileLedger, SinkFile, SinkTaskContext, SourceTaskContext,
+    ConnectorContext, ErrantRecordReporter, Fenced, FileLedger, SinkFile, SinkTaskContext,
+    SourceTaskContext,
 };
 
 use crate::config::{ConfigError, Props};
@@ -91,6 +92,12 @@ pub trait OffsetCommitter: Send + Sync {
 /// Writes to a sink system.
 #[async_trait]
 pub trait SinkTask: Send {
+    /// Whether the task looks at keys and headers. Without, they may be absent from the rows it is
+    /// given, for speed.
+    fn reads_keys_and_headers(&self) -> bool {
+        false
+    }
+
     /// These partitions are assigned now. Returns, for partitions whose consumption must not start
     /// at the group's offset, the offset to start at.
     ///

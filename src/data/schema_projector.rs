@@ -13,7 +13,23 @@ use crate::error::DataError;
 /// # Errors
 /// When the schemas are not compatible; the message names the field.
 pub fn project(source: &Schema, value: &Value, target: &Arc<Schema>) -> Result<Value, DataError> {
-    check_compatible(source, target)?;
+    project_if(source, value, target, check_compatible)
+}
+
+/// Whether values of one schema may be projected to another.
+pub type Check = fn(&Schema, &Schema) -> Result<(), DataError>;
+
+/// As [`project`], where `check` says what is compatible.
+///
+/// # Errors
+/// As [`project`].
+pub fn project_if(
+    source: &Schema,
+    value: &Value,
+    target: &Arc<Schema>,
+    check: Check,
+) -> Result<Value, DataError> {
+    check(source, target)?;
     let default = target.default_value();
     if source.is_optional() && !target.is_optional() && default.is_none() {
         return Err(DataError::new(
@@ -22,15 +38,15 @@ pub fn project(source: &Schema, value: &Value, target: &Arc<Schema>) -> Result<V
     }
     match value {
         Value::Null => Ok(default.cloned().unwrap_or(Value::Null)),
-        Value::Struct(value) => project_struct(value, target),
+        Value::Struct(value) => project_struct(value, target, check),
         Value::Array(items) => match (source.value_schema(), target.value_schema()) {
             (Some(from), Some(to)) => {
-                let items = items.iter().map(|item| project(from, item, to));
+                let items = items.iter().map(|item| project_if(from, item, to, check));
                 Ok(Value::Array(items.collect::<Result<_, _>>()?))
             }
             _ => Err(DataError::new("an array schema without a schema of its elements")),
         },
-        Value::Map(entries) => project_map(source, entries, target),
+        Value::Map(entries) => project_map(source, entries, target, check),
         number => promote(number, target),
     }
 }
@@ -41,6 +57,22 @@ pub fn project(source: &Schema, value: &Value, target: &Arc<Schema>) -> Result<V
 /// # Errors
 /// What differs.
 pub fn check_compatible(source: &Schema, target: &Schema) -> Result<(), DataError> {
+    check_types(source, target)?;
+    if !same_parameters(source.parameters(), target.parameters()) {
+        return Err(DataError(format!(
+            "Schema parameters not equal. source parameters: {} and target parameters: {}",
+            shown(source.parameters()),
+            shown(target.parameters())
+        )));
+    }
+    Ok(())
+}
+
+/// As [`check_compatible`], parameters aside.
+///
+/// # Errors
+/// What differs.
+pub fn check_types(source: &Schema, target: &Schema) -> Result<(), DataError> {
     let (from, to) = (source.ty(), target.ty());
     if from != to && !matches!((rank(from), rank(to)), (Some(from), Some(to)) if from < to) {
         return Err(DataError(format!(
@@ -54,13 +86,6 @@ pub fn check_compatible(source: &Schema, target: &Schema) -> Result<(), DataErro
             "Schema name mismatch. source name: {} and target name: {}",
             source.name().unwrap_or("null"),
             target.name().unwrap_or("null")
-        )));
-    }
-    if !same_parameters(source.parameters(), target.parameters()) {
-        return Err(DataError(format!(
-            "Schema parameters not equal. source parameters: {} and target parameters: {}",
-            shown(source.parameters()),
-            shown(target.parameters())
         )));
     }
     Ok(())
@@ -97,7 +122,7 @@ fn shown(parameters: &[(String, String)]) -> String {
     text
 }
 
-fn project_struct(value: &Struct, target: &Arc<Schema>) -> Result<Value, DataError> {
+fn project_struct(value: &Struct, target: &Arc<Schema>, check: Check) -> Result<Value, DataError> {
     let source = value.schema();
     if Arc::ptr_eq(source, target) {
         return Ok(Value::Struct(Box::new(value.clone())));
@@ -113,7 +138,7 @@ fn project_struct(value: &Struct, target: &Arc<Schema>) -> Result<Value, DataErr
                     Some(default) if own.is_null() => default,
                     _ => own,
                 };
-                project(&from.schema, own, &field.schema)
+                project_if(&from.schema, own, &field.schema, check)
                     .map_err(|error| DataError(format!("Error projecting {name}: {error}")))?
             }
             None if default.is_some() || field.schema.is_optional() => {
@@ -134,6 +159,7 @@ fn project_map(
     source: &Schema,
     entries: &[(Value, Value)],
     target: &Schema,
+    check: Check,
 ) -> Result<Value, DataError> {
     let (Some(from_key), Some(to_key), Some(from_value), Some(to_value)) =
         (source.key_schema(), target.key_schema(), source.value_schema(), target.value_schema())
@@ -142,7 +168,8 @@ fn project_map(
     };
     let mut projected = Vec::with_capacity(entries.len());
     for (key, value) in entries {
-        projected.push((project(from_key, key, to_key)?, project(from_value, value, to_value)?));
+        let key = project_if(from_key, key, to_key, check)?;
+        projected.push((key, project_if(from_value, value, to_value, check)?));
     }
     Ok(Value::Map(projected))
 }

@@ -14,6 +14,7 @@ use crate::runtime::connector_config::{
     TOPICS_REGEX, VALUE_CONVERTER, connector_config,
 };
 use crate::runtime::entity::{ConnectorKind, TaskId};
+use crate::runtime::errant::ErrantRecords;
 use crate::runtime::ledger::Ledger;
 use crate::runtime::panics;
 use crate::runtime::sink_task::{SinkTaskParts, run_sink_task};
@@ -141,18 +142,21 @@ impl Assembly {
             }
             Constructor::Sink { task: construct, .. } => {
                 let metrics = metrics(TaskSide::Sink);
+                let errants = ErrantRecords::new(config)?;
                 let context = SinkTaskContext {
                     connector: id.connector.clone(),
                     task: id.task,
                     hosts: Arc::clone(&self.worker.hosts),
                     defaults: Arc::clone(&self.worker.sink_defaults),
                     ledger: Arc::new(Ledger::new(self.store.clone(), lease.clone())),
+                    reporter: errants.clone().map(|errants| errants as _),
                     metrics: Arc::clone(&metrics),
                 };
                 let parts = panics::caught(|| {
                     let task = construct(task_config, context)?;
                     let stages = self.stages(config)?;
-                    Ok(self.sink_parts(id, lease, config, metrics, task, stages))
+                    let parts = self.sink_parts(id, lease, config, metrics, task, stages);
+                    Ok(SinkTaskParts { errants, ..parts })
                 })?;
                 Ok(PreparedTask::Sink(Box::new(parts)))
             }
@@ -201,6 +205,7 @@ impl Assembly {
             worker: Arc::clone(&self.worker),
             metrics,
             task,
+            errants: None,
             chain: stages.chain,
             key_converter: stages.key_converter,
             value_converter: stages.value_converter,

@@ -19,6 +19,7 @@ pub mod chain;
 pub mod config_infos;
 pub mod connector_config;
 mod dead_letter;
+pub mod errant;
 pub mod herder;
 pub mod ledger;
 pub mod loggers;

@@ -3,7 +3,7 @@
 //! Without transforms a value goes from the message straight into cells that point into the consumed
 //! bytes. Of the keys only the schema of the first one of each partition is read then, and no headers:
 //! no sink on this path looks at more, so a key that cannot be converted does not fail the task as
-//! it would in the original. With transforms, or where the converter has no planned form for a
+//! it would in the original. With transforms, for sinks that look at keys and headers, or where the converter has no planned form for a
 //! message, records are trees.
 
 use crate::converter::{Converter, HeaderConverter};
@@ -29,6 +29,8 @@ pub(super) struct RecordDecoder {
     key_converter: Box<dyn Converter>,
     value_converter: Box<dyn Converter>,
     header_converter: Box<dyn HeaderConverter>,
+    /// The sink wants keys and headers, which planned rows do not have.
+    needs_trees: bool,
 }
 
 type StageResult<T> = Result<T, (Stage, ConnectError)>;
@@ -39,8 +41,9 @@ impl RecordDecoder {
         key_converter: Box<dyn Converter>,
         value_converter: Box<dyn Converter>,
         header_converter: Box<dyn HeaderConverter>,
+        needs_trees: bool,
     ) -> Self {
-        Self { chain, key_converter, value_converter, header_converter }
+        Self { chain, key_converter, value_converter, header_converter, needs_trees }
     }
 
     /// Fills `out` with the records of those partitions of `messages` that are `ours`, by index, and
@@ -93,7 +96,8 @@ impl RecordDecoder {
         message: &Message,
         out: &mut RecordBatch,
     ) -> StageResult<Keep> {
-        if self.chain.is_empty() && self.decode_planned(messages, message, out)? {
+        let is_plain = self.chain.is_empty() && !self.needs_trees;
+        if is_plain && self.decode_planned(messages, message, out)? {
             return Ok(Keep::Record);
         }
         let mut record = self.decode_tree(messages, message)?;

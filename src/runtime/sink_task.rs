@@ -24,6 +24,7 @@ use crate::runtime::connector_config::{
     KEY_CONVERTER, TOPICS, TOPICS_REGEX, VALUE_CONVERTER, connector_config,
 };
 use crate::runtime::dead_letter::{DeadLetter, DeadLetters};
+use crate::runtime::errant::{Errant, ErrantRecords};
 use crate::runtime::herder::TaskId;
 use crate::runtime::sink_commit::Commits;
 use crate::runtime::sink_record::{RecordDecoder, RejectedMessage};
@@ -37,6 +38,9 @@ const TICK: Duration = Duration::from_millis(500);
 /// Of the graceful stop's time, how much leaving the group may take at the end.
 const LEAVE_DEADLINE: Duration = Duration::from_secs(3);
 
+/// Whom logs and dead letters name for what a task reports.
+const SINK_TASK_CLASS: &str = "org.apache.kafka.connect.sink.SinkTask";
+
 /// Everything that a sink task runs with.
 pub struct SinkTaskParts {
     pub id: TaskId,
@@ -47,6 +51,8 @@ pub struct SinkTaskParts {
     pub worker: Arc<WorkerConfig>,
     pub metrics: Arc<TaskMetrics>,
     pub task: Box<dyn SinkTask>,
+    /// What the task was given to report records to.
+    pub errants: Option<Arc<ErrantRecords>>,
     pub chain: Chain,
     pub key_converter: Box<dyn Converter>,
     pub value_converter: Box<dyn Converter>,
@@ -88,6 +94,7 @@ struct Runner {
     batch: SinkBatch,
     commits: Commits,
     dead_letters: Option<DeadLetters>,
+    errants: Option<Arc<ErrantRecords>>,
     tolerance: Tolerance,
     metrics: Arc<TaskMetrics>,
     control: TaskControl,
@@ -149,6 +156,7 @@ impl Runner {
             parts.key_converter,
             parts.value_converter,
             parts.header_converter,
+            parts.task.reads_keys_and_headers(),
         );
         Ok(Self {
             id,
@@ -158,6 +166,7 @@ impl Runner {
             batch: SinkBatch::default(),
             commits,
             dead_letters,
+            errants: parts.errants,
             tolerance: Tolerance::new(&framework),
             metrics,
             control,
@@ -213,7 +222,7 @@ impl Runner {
         }
         self.commits.used_topics(&batch.partitions);
         fail::fail_point!("sink.before-put");
-        let step = self.put(&mut batch).await?;
+        let step = self.put(&mut batch, Some(&messages)).await?;
         fail::fail_point!("sink.after-put");
         self.metrics.sink_record_send.inc_by(batch.origins.len() as u64);
         self.batch = batch;
@@ -227,7 +236,7 @@ impl Runner {
     async fn tick(&mut self) -> Result<Step, ConnectError> {
         set_gauge(&self.metrics.sink_lag_records, self.consumer.lag());
         let mut nothing = SinkBatch::default();
-        let step = self.put(&mut nothing).await?;
+        let step = self.put(&mut nothing, None).await?;
         if step == Step::Next && self.commits.is_due() {
             self.commit().await?;
         }
@@ -237,10 +246,17 @@ impl Runner {
 
     /// Gives the task `batch` until it takes it. Rows of partitions that the group takes away
     /// meanwhile leave the batch: they are the next owner's.
-    async fn put(&mut self, batch: &mut SinkBatch) -> Result<Step, ConnectError> {
+    async fn put(
+        &mut self,
+        batch: &mut SinkBatch,
+        messages: Option<&MessageBatch>,
+    ) -> Result<Step, ConnectError> {
         let mut backoff = Backoff::new();
         loop {
-            let Err(error) = self.task.put(batch).await else {
+            let taken = self.task.put(batch).await;
+            // Before anything behind the records can be committed.
+            self.report_errants(messages).await?;
+            let Err(error) = taken else {
                 self.set_trouble(None);
                 return Ok(Step::Next);
             };
@@ -309,6 +325,31 @@ impl Runner {
         if let Some(dead_letters) = &mut self.dead_letters {
             let letter = DeadLetter { batch: messages, message, stage, class, error: &error };
             dead_letters.send(letter).await?;
+        }
+        Ok(())
+    }
+
+    /// Deals with the records that the task passed over.
+    async fn report_errants(
+        &mut self,
+        messages: Option<&MessageBatch>,
+    ) -> Result<(), ConnectError> {
+        let Some((errants, messages)) = self.errants.as_ref().zip(messages) else { return Ok(()) };
+        for Errant { partition, offset, error } in errants.take() {
+            let index = messages.messages.iter().position(|message| {
+                message.offset == offset
+                    && messages.partitions[message.partition as usize] == partition
+            });
+            let Some(index) = index else { continue };
+            let (stage, place) = (Stage::TaskPut, Place { messages, index });
+            self.tolerance.log(stage, SINK_TASK_CLASS, &place, &error);
+            self.metrics.errors_skipped.inc();
+            if let Some(dead_letters) = &mut self.dead_letters {
+                let message = &messages.messages[index];
+                let class = SINK_TASK_CLASS;
+                let letter = DeadLetter { batch: messages, message, stage, class, error: &error };
+                dead_letters.send(letter).await?;
+            }
         }
         Ok(())
     }

@@ -26,6 +26,8 @@ pub enum Stage {
     ValueConverter,
     HeaderConverter,
     KafkaProduce,
+    /// A sink task's `put`.
+    TaskPut,
 }
 
 impl Stage {
@@ -37,6 +39,7 @@ impl Stage {
             Self::ValueConverter => "VALUE_CONVERTER",
             Self::HeaderConverter => "HEADER_CONVERTER",
             Self::KafkaProduce => "KAFKA_PRODUCE",
+            Self::TaskPut => "TASK_PUT",
         }
     }
 }
@@ -83,6 +86,11 @@ impl Tolerance {
             log: config.boolean(ERRORS_LOG_ENABLE),
             log_coordinates: config.boolean(ERRORS_LOG_INCLUDE_MESSAGES),
         }
+    }
+
+    /// Whether records that cannot be processed are skipped.
+    pub fn is_tolerant(&self) -> bool {
+        self.tolerant
     }
 
     /// Judges a failure at `stage` of attempt number `attempt` (from 0), `spent` after the first.

@@ -3,7 +3,8 @@
 
 use std::sync::Arc;
 
-use crate::data::{Record, Schema, SchemaAndValue, Struct, Type, Value};
+use crate::data::schema_projector::{self, project_if};
+use crate::data::{Record, Schema, SchemaAndValue, Type};
 use crate::error::DataError;
 
 /// The property's meaning. FULL is BACKWARD, and every other text is NONE, as in the original.
@@ -140,131 +141,23 @@ fn meaningful(schema: &Schema) -> impl Iterator<Item = &(String, String)> + Clon
 pub(super) fn projected(record: &Record, target: &Arc<Schema>) -> Result<Record, DataError> {
     let source = record.value.schema.as_ref();
     let source = source.ok_or_else(|| DataError::new("a schemaless value cannot be projected"))?;
-    let value = project(source, &record.value.value, target)?;
+    let value = project_if(source, &record.value.value, target, check)?;
     let value = SchemaAndValue { schema: Some(target.clone()), value };
     Ok(Record { value, ..record.clone() })
 }
 
-fn project(source: &Schema, value: &Value, target: &Arc<Schema>) -> Result<Value, DataError> {
-    if source.is_optional() && !target.is_optional() && !has_default(target) {
-        return Err(DataError::new(
-            "Writer schema is optional, however, target schema does not provide a default value.",
-        ));
-    }
-    if value.is_null() {
-        return Ok(target.default_value().cloned().unwrap_or(Value::Null));
-    }
-    if source == &**target {
-        return Ok(value.clone());
-    }
-    check(source, target)?;
-    match value {
-        Value::Struct(value) => project_struct(source, value, target),
-        Value::Array(items) => {
-            let (own, wanted) = parts(source.value_schema(), target.value_schema())?;
-            let items = items.iter().map(|item| project(own, item, wanted));
-            Ok(Value::Array(items.collect::<Result<_, _>>()?))
-        }
-        Value::Map(entries) => {
-            let (own_key, key) = parts(source.key_schema(), target.key_schema())?;
-            let (own_value, wanted) = parts(source.value_schema(), target.value_schema())?;
-            let entries = entries
-                .iter()
-                .map(|(k, v)| Ok((project(own_key, k, key)?, project(own_value, v, wanted)?)));
-            Ok(Value::Map(entries.collect::<Result<_, DataError>>()?))
-        }
-        value if source.ty() == target.ty() => Ok(value.clone()),
-        value => widened(value, target.ty()),
-    }
-}
-
-fn parts<'a>(
-    source: Option<&'a Arc<Schema>>,
-    target: Option<&'a Arc<Schema>>,
-) -> Result<(&'a Arc<Schema>, &'a Arc<Schema>), DataError> {
-    source.zip(target).ok_or_else(|| DataError::new("a container without the schema of its parts"))
-}
-
+/// The projector's check, but for parameters that only describe.
 fn check(source: &Schema, target: &Schema) -> Result<(), DataError> {
-    if source.ty() != target.ty() && !is_widening(source.ty(), target.ty()) {
-        return Err(DataError::new(format!(
-            "Schema type mismatch. source type: {} and target type: {}",
-            source.ty().name(),
-            target.ty().name()
-        )));
+    match are_parameters_compatible(source, target) {
+        true => schema_projector::check_types(source, target),
+        false => schema_projector::check_compatible(source, target),
     }
-    if source.name() != target.name() {
-        return Err(DataError::new(format!(
-            "Schema name mismatch. source name: {} and target name: {}",
-            source.name().unwrap_or("null"),
-            target.name().unwrap_or("null")
-        )));
-    }
-    if !are_parameters_compatible(source, target) {
-        return Err(DataError::new("Schema parameters not equal."));
-    }
-    Ok(())
-}
-
-fn project_struct(
-    source: &Schema,
-    value: &Struct,
-    target: &Arc<Schema>,
-) -> Result<Value, DataError> {
-    let mut values = Vec::with_capacity(target.fields().len());
-    for field in target.fields() {
-        let own = source.field(&field.name);
-        values.push(match own {
-            Some((index, own)) => {
-                let value = value.values().get(index).unwrap_or(&Value::Null);
-                project(&own.schema, value, &field.schema).map_err(|error| {
-                    DataError::new(format!("Error projecting {}: {error}", field.name))
-                })?
-            }
-            None => match field.schema.default_value() {
-                Some(default) => default.clone(),
-                None if field.schema.is_optional() => Value::Null,
-                None => {
-                    return Err(DataError::new(format!(
-                        "Required field `{}` is missing from source schema",
-                        field.name
-                    )));
-                }
-            },
-        });
-    }
-    Ok(Value::Struct(Box::new(Struct::new(target.clone(), values))))
-}
-
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_precision_loss,
-    reason = "Java's widening conversions; integers were found to be narrower"
-)]
-fn widened(value: &Value, to: Type) -> Result<Value, DataError> {
-    let real = match value {
-        Value::Float32(number) => Some(f64::from(*number)),
-        Value::Float64(number) => Some(*number),
-        _ => None,
-    };
-    let widened = match (value.as_i64(), real, to) {
-        (Some(number), _, Type::Int16) => i16::try_from(number).ok().map(Value::Int16),
-        (Some(number), _, Type::Int32) => i32::try_from(number).ok().map(Value::Int32),
-        (Some(number), _, Type::Int64) => Some(Value::Int64(number)),
-        (Some(number), _, Type::Float32) => Some(Value::Float32(number as f32)),
-        (Some(number), _, Type::Float64) => Some(Value::Float64(number as f64)),
-        (_, Some(number), Type::Float64) => Some(Value::Float64(number)),
-        _ => None,
-    };
-    widened.ok_or_else(|| {
-        DataError::new(format!("a {} cannot become {}", value.java_class(), to.name()))
-    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::SchemaBuilder;
+    use crate::data::{SchemaBuilder, Struct, Value};
 
     fn version(number: i32) -> SchemaBuilder {
         SchemaBuilder::structure()
@@ -336,72 +229,18 @@ mod tests {
     }
 
     #[test]
-    fn values_are_projected_by_name() {
-        let number = |ty: Type| SchemaBuilder::new(ty).build();
-        let inner = SchemaBuilder::structure().field("n", number(Type::Int8)).build();
-        let wide = SchemaBuilder::structure().field("n", number(Type::Float64)).build();
-        let source = SchemaBuilder::structure()
-            .field("gone", number(Type::Int32))
-            .field("id", number(Type::Int32))
-            .field("inner", inner.clone())
-            .field("list", SchemaBuilder::array(number(Type::Int32)).build())
-            .build();
-        let target = SchemaBuilder::structure()
-            .field("id", number(Type::Int64))
-            .field("inner", wide.clone())
-            .field("list", SchemaBuilder::array(number(Type::Int64)).build())
-            .field("new", optional(Type::String))
-            .field("set", SchemaBuilder::new(Type::Int32).default_value(Value::Int32(7)).build())
-            .build();
-        let value = Struct::new(
-            source.clone(),
-            vec![
-                Value::Int32(1),
-                Value::Int32(2),
-                Value::Struct(Box::new(Struct::new(inner, vec![Value::Int8(3)]))),
-                Value::Array(vec![Value::Int32(4)]),
-            ],
-        );
-        let found = project(&source, &Value::Struct(Box::new(value)), &target).unwrap();
-        let expected = Struct::new(
-            target,
-            vec![
-                Value::Int64(2),
-                Value::Struct(Box::new(Struct::new(wide, vec![Value::Float64(3.0)]))),
-                Value::Array(vec![Value::Int64(4)]),
-                Value::Null,
-                Value::Int32(7),
-            ],
-        );
+    fn descriptions_do_not_hinder_projection() {
+        let source = version(1).parameter("connect.record.doc", "d").build();
+        let target = version(2).field("note", optional(Type::String)).build();
+        let value = Struct::new(source.clone(), vec![Value::Int32(1)]);
+        let value = Value::Struct(Box::new(value));
+        let found = project_if(&source, &value, &target, check).unwrap();
+        let expected = Struct::new(target.clone(), vec![Value::Int32(1), Value::Null]);
         assert_eq!(found, Value::Struct(Box::new(expected)));
-    }
-
-    #[test]
-    fn what_cannot_be_projected_is_said_in_the_originals_words() {
-        let of = |ty| SchemaBuilder::new(ty).build();
-        let rows = [
-            (
-                of(Type::Int64),
-                Value::Int64(1),
-                of(Type::Int32),
-                "Schema type mismatch. source type: INT64 and target type: INT32",
-            ),
-            (
-                optional(Type::Int32),
-                Value::Int32(1),
-                of(Type::Int32),
-                "Writer schema is optional, however, target schema does not provide a default value.",
-            ),
-            (
-                SchemaBuilder::structure().build(),
-                Value::Struct(Box::new(Struct::new(SchemaBuilder::structure().build(), vec![]))),
-                SchemaBuilder::structure().field("f", of(Type::Int32)).build(),
-                "Required field `f` is missing from source schema",
-            ),
-        ];
-        for (source, value, target, expected) in rows {
-            let error = project(&source, &value, &target).unwrap_err();
-            assert_eq!(error.to_string(), expected);
-        }
+        let other = version(1).name("other").build();
+        assert_eq!(
+            check(&other, &target).unwrap_err().to_string(),
+            "Schema name mismatch. source name: other and target name: r"
+        );
     }
 }

@@ -79,6 +79,8 @@ pub(super) struct S3Config {
     pub(super) limits: Limits,
     pub(super) compatibility: Compatibility,
     pub(super) null_values: NullValues,
+    /// `report.null.values.to.dlq`: of ignored ones.
+    pub(super) report_null_values: bool,
     pub(super) part_size: usize,
     /// What is accepted and yet not as the file says; for the log.
     pub(super) warnings: Vec<String>,
@@ -115,6 +117,7 @@ impl S3Config {
                 limits,
                 compatibility: Compatibility::of(&parsed.string(def::SCHEMA_COMPATIBILITY)),
                 null_values,
+                report_null_values: parsed.boolean(def::REPORT_NULL_VALUES),
                 part_size,
                 warnings: reader.warnings,
             }),

@@ -56,6 +56,9 @@ pub(super) const ROTATE_ON_PATH_CHANGE: &str = "rotate.file.on.partition.change"
 pub(super) const TOMBSTONE_PARTITION: &str = "tombstone.encoded.partition";
 pub(super) const BYTES_EXTENSION: &str = "format.bytearray.extension";
 pub(super) const BYTES_SEPARATOR: &str = "format.bytearray.separator";
+pub(super) const CONNECT_METADATA: &str = "connect.meta.data";
+pub(super) const ENHANCED_AVRO: &str = "enhanced.avro.schema.support";
+pub(super) const OPTIONAL_MAP_KEYS: &str = "allow.optional.map.keys";
 pub(super) const AVRO_CODEC: &str = "avro.codec";
 pub(super) const REPORT_NULL_VALUES: &str = "report.null.values.to.dlq";
 pub(super) const TAGGING_PAIRS: &str = "s3.object.tagging.key.value.pairs";
@@ -164,9 +167,9 @@ fn connector_keys() -> Vec<ConfigKey> {
             .default("-1").medium().shown(GROUP, 4, Width::Medium, "Rotate Schedule Interval (ms)"),
         key("schemas.cache.config", Int, "Kept for compatibility; schemas are compared by pointer first.")
             .default("1000").shown(GROUP, 5, Width::Long, "Schema Cache Size"),
-        key("enhanced.avro.schema.support", Boolean, "Whether Avro keeps enumerations and package names.")
+        key(ENHANCED_AVRO, Boolean, "Whether Avro keeps enumerations and package names.")
             .default("true").shown(GROUP, 6, Width::Short, "Enhanced Avro Support"),
-        key("connect.meta.data", Boolean, "Whether Avro schemas carry the connect.* properties.")
+        key(CONNECT_METADATA, Boolean, "Whether Avro schemas carry the connect.* properties.")
             .default("true").shown(GROUP, 7, Width::Short, "Connect Metadata"),
         key("retry.backoff.ms", Long, "How long to wait after a failure that may pass, in milliseconds.")
             .default("5000").shown(GROUP, 8, Width::Medium, "Retry Backoff (ms)"),
@@ -177,7 +180,7 @@ fn connector_keys() -> Vec<ConfigKey> {
             .default("null").check(Validator::OneOf(&["null", "deflate", "snappy", "bzip2"]))
             .recommended(&["null", "deflate", "snappy", "bzip2"])
             .shown(GROUP, 11, Width::Medium, "Avro Compression Codec"),
-        key("allow.optional.map.keys", Boolean, "Whether maps with optional string keys are Avro maps.")
+        key(OPTIONAL_MAP_KEYS, Boolean, "Whether maps with optional string keys are Avro maps.")
             .default("false").shown(GROUP, 12, Width::Short, "Allow Optional Map Keys"),
         key(PARQUET_CODEC, String, "The compression of Parquet files.")
             .default("snappy").check(Validator::Custom(parquet_codec)).recommended(PARQUET_CODECS)
@@ -192,7 +195,7 @@ fn schema_keys() -> Vec<ConfigKey> {
         key(
             SCHEMA_COMPATIBILITY,
             ConfigType::String,
-            "What happens when the schema changes within a file. NONE closes the file.",
+            "What happens when the schema of a path changes. NONE closes the files; schemas that alternate get a file each. BACKWARD, FORWARD and FULL go by the schemas' versions and project values onto the schema of the open file.",
         )
         .default("NONE")
         .high()

@@ -25,6 +25,9 @@ const FILES_PER_JOB: usize = 16;
 /// What S3 takes.
 const KEY_BYTES_MAX: usize = 1024;
 
+/// What an ignored null value is reported with.
+pub(super) const SKIPPED_NULL: &str = "Skipping null value record.";
+
 /// The state of one partition.
 pub(super) struct PartitionWriter {
     partition: TopicPartition,
@@ -85,6 +88,9 @@ impl PartitionWriter {
         self.expected = arrival.offset.checked_add(1);
         if arrival.is_null() {
             match config.null_values {
+                NullValues::Ignore if config.report_null_values => {
+                    return Err(self.refused(arrival, &DataError::new(SKIPPED_NULL)));
+                }
                 NullValues::Ignore => return Ok(()),
                 NullValues::Fail => return Err(self.null_value(arrival)),
                 NullValues::Write => {}

@@ -18,9 +18,9 @@ use super::recovery::recover;
 use super::store::Bucket;
 use super::upload::{Outcome, Uploader};
 use crate::config::Props;
-use crate::connector::{SinkTask, SinkTaskContext};
+use crate::connector::{ErrantRecordReporter, SinkTask, SinkTaskContext};
 use crate::data::{SinkBatch, TopicPartition};
-use crate::error::ConnectError;
+use crate::error::{ConnectError, ErrorKind};
 use crate::metrics::{TaskMetrics, set_gauge};
 
 /// What a task holds in memory before it frees some: open files, parts, uploads under way.
@@ -39,6 +39,7 @@ pub(super) struct S3SinkTask {
     config: Arc<S3Config>,
     uploader: Uploader,
     metrics: Arc<TaskMetrics>,
+    reporter: Option<Arc<dyn ErrantRecordReporter>>,
     partitions: BTreeMap<TopicPartition, PartitionWriter>,
     /// Whether the bucket was there once: afterwards the requests themselves say what is wrong.
     bucket_seen: bool,
@@ -66,10 +67,11 @@ impl S3SinkTask {
     /// # Errors
     /// When the configuration cannot work.
     pub(super) fn new(props: &Props, context: SinkTaskContext) -> Result<Self, ConnectError> {
-        let config = S3Config::new(props, &context.defaults).map_err(|errors| {
+        let mut config = S3Config::new(props, &context.defaults).map_err(|errors| {
             let messages: Vec<_> = errors.into_iter().map(|error| error.message).collect();
             ConnectError::config(messages.join("\n"))
         })?;
+        config.report_null_values &= context.reporter.is_some();
         // Every task would say the same.
         let connector = &context.connector;
         for warning in config.warnings.iter().filter(|_| context.task == 0) {
@@ -80,6 +82,7 @@ impl S3SinkTask {
             config: Arc::new(config),
             uploader: Uploader::new(bucket, context.ledger, context.metrics.clone()),
             metrics: context.metrics,
+            reporter: context.reporter,
             partitions: BTreeMap::new(),
             bucket_seen: false,
             jobs: JoinSet::new(),
@@ -112,7 +115,14 @@ impl S3SinkTask {
                     timestamp_ms: origin.timestamp_ms,
                     now_ms,
                 };
-                writer.take(&arrival, &self.config)?;
+                if let Err(error) = writer.take(&arrival, &self.config) {
+                    match (&self.reporter, error.kind()) {
+                        (Some(reporter), ErrorKind::Data) => {
+                            reporter.report(partition, origin.offset, error)?;
+                        }
+                        _ => return Err(error),
+                    }
+                }
                 if WAITING_FILES_MAX <= writer.waiting() {
                     break;
                 }
@@ -276,6 +286,10 @@ impl S3SinkTask {
 
 #[async_trait]
 impl SinkTask for S3SinkTask {
+    fn reads_keys_and_headers(&self) -> bool {
+        self.config.keys.is_some() || self.config.headers.is_some()
+    }
+
     async fn open(
         &mut self,
         partitions: &[TopicPartition],

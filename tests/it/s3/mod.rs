@@ -243,3 +243,45 @@ async fn null_values_fail_or_are_passed_over() {
     assert_eq!(sink.ids(), [0, 1]);
     task.stop().await.unwrap();
 }
+
+#[tokio::test]
+async fn files_of_several_paths_become_visible_at_one_offset() {
+    let sink = Sink::new(&[
+        ("flush.size", "6"),
+        ("partitioner.class", "io.confluent.connect.storage.partitioner.FieldPartitioner"),
+        ("partition.field.name", "text"),
+    ]);
+    let of = |offsets: std::ops::Range<i64>| {
+        let mut batch = SinkBatch { partitions: vec![partition(0)], ..SinkBatch::default() };
+        for offset in offsets {
+            let text = if offset % 2 == 0 { "even" } else { "odd" };
+            let row = rows_of(offset..offset + 1, text);
+            batch.records.push_record(row.records.records[0].clone());
+            batch.origins.extend(row.origins);
+        }
+        batch
+    };
+    let key = |text: &str, offset: i64| {
+        format!("cdc_data/orders/text={text}/orders+0+{offset:010}.snappy.parquet")
+    };
+    sink.ledger.crash_at(Some(Crash::AfterCompleting));
+    let mut task = sink.task();
+    task.open(&[partition(0)]).await.unwrap();
+    task.put(&of(0..6)).await.unwrap();
+    until_crashed(task.as_mut()).await;
+    drop(task);
+    // One of both uploads is gone: its file is written again, the other one is not touched.
+    let lost = sink.ledger.completing().into_iter().find(|file| file.key == key("odd", 1)).unwrap();
+    let info = services().s3_dir.join(format!(".upload-{}.json", lost.upload_id.unwrap()));
+    std::fs::remove_file(info).unwrap();
+
+    sink.ledger.crash_at(None);
+    let mut task = sink.task();
+    assert_eq!(task.open(&[partition(0)]).await.unwrap(), [(partition(0), 0)]);
+    task.put(&of(0..8)).await.unwrap();
+    until_committed(task.as_mut(), 6).await;
+    assert_eq!(sink.keys(), [key("even", 0), key("odd", 1)]);
+    assert_eq!(sink.ids(), [0, 2, 4, 1, 3, 5]);
+    assert_eq!(sink.ledger.done(), [(1, 5), (0, 4)]);
+    task.stop().await.unwrap();
+}

@@ -179,6 +179,7 @@ impl Sink {
             hosts: Arc::default(),
             defaults: Arc::new(self.defaults.clone()),
             ledger: self.ledger.clone(),
+            reporter: None,
             metrics: Metrics::new().task("sink", 0, TaskSide::Sink),
         };
         construct_task(props, context).expect("a task")

@@ -158,6 +158,7 @@ impl Bench {
             worker: self.worker(),
             metrics: Metrics::new().task(&self.connector, task, TaskSide::Sink),
             task: Box::new(sink),
+            errants: None,
             chain: Chain::build(&Plugins::builtin(), &self.config).unwrap(),
             key_converter: json(Role::Key),
             value_converter: json(Role::Value),

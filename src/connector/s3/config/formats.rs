@@ -4,7 +4,8 @@ use super::Reader;
 use crate::config::{Parsed, Props};
 use crate::connector::s3::config_def as def;
 use crate::connector::s3::format::{
-    BytesFormat, Codec, Compression, Format, JsonDecimals, JsonFormat, ParquetFormat,
+    AvroCodec, AvroFormat, AvroOptions, BytesFormat, Codec, Compression, Format, JsonDecimals,
+    JsonFormat, ParquetFormat,
 };
 
 impl Reader {
@@ -51,13 +52,13 @@ impl Reader {
                 Some(Format::Bytes(BytesFormat::new(extension, separator, compression)))
             }
             _ => {
-                let message = format!(
-                    "{class} is not supported by this version; use {} or {}",
-                    def::PARQUET_FORMAT,
-                    def::JSON_FORMAT
-                );
-                self.error(class_key, message);
-                None
+                let options = AvroOptions {
+                    metadata: parsed.boolean(def::CONNECT_METADATA),
+                    enhanced: parsed.boolean(def::ENHANCED_AVRO),
+                    optional_map_keys: parsed.boolean(def::OPTIONAL_MAP_KEYS),
+                };
+                let codec = AvroCodec::of(&parsed.string(def::AVRO_CODEC));
+                Some(Format::Avro(AvroFormat::new(codec, options)))
             }
         }
     }

@@ -21,6 +21,46 @@ pub(super) struct AvroSchema {
     pub(super) json: String,
 }
 
+/// What a connector's file says about Avro schemas.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct AvroOptions {
+    /// `connect.meta.data`
+    pub(crate) metadata: bool,
+    /// `enhanced.avro.schema.support`
+    pub(crate) enhanced: bool,
+    /// `allow.optional.map.keys`
+    pub(crate) optional_map_keys: bool,
+}
+
+impl Default for AvroOptions {
+    fn default() -> Self {
+        Self { metadata: true, enhanced: true, optional_map_keys: false }
+    }
+}
+
+/// The Avro schema of any `schema`, as if it were required: a file has no null rows.
+pub(super) fn of_any(schema: &Schema, options: AvroOptions) -> String {
+    Generator { options, ..Generator::default() }.base(schema).to_string()
+}
+
+/// The symbols of an enumeration, in order; `None` for plain text.
+pub(super) fn enum_symbols(
+    schema: &Schema,
+    options: AvroOptions,
+) -> Option<impl Iterator<Item = &str>> {
+    schema.parameter(ENUM).filter(|_| options.enhanced && schema.ty() == Type::String)?;
+    let symbols = schema
+        .parameters()
+        .iter()
+        .filter(|(key, _)| key.strip_prefix(ENUM).is_some_and(|rest| rest.starts_with('.')));
+    Some(symbols.map(|(_, symbol)| symbol.as_str()))
+}
+
+/// The length that all values of `schema` have.
+pub(super) fn fixed_size(schema: &Schema) -> Option<i64> {
+    schema.parameter(FIXED_SIZE).and_then(|size| size.parse().ok())
+}
+
 /// The Avro schema of the STRUCT `schema`, as if it were required: a file has no null rows.
 pub(super) fn of(schema: &Schema) -> AvroSchema {
     let mut generator = Generator::default();
@@ -31,6 +71,7 @@ pub(super) fn of(schema: &Schema) -> AvroSchema {
 
 #[derive(Debug, Default)]
 struct Generator {
+    options: AvroOptions,
     /// Records that were written out: Avro names them from then on.
     defined: Vec<(String, Schema)>,
     unnamed: usize,
@@ -59,7 +100,7 @@ impl Generator {
         let fields: Vec<_> =
             schema.fields().iter().map(|f| self.field(&f.name, &f.schema)).collect();
         record.insert("fields".into(), fields.into());
-        put_metadata(&mut record, schema);
+        self.put_metadata(&mut record, schema);
         Json::Object(record)
     }
 
@@ -99,7 +140,7 @@ impl Generator {
                 ty.insert("type".into(), "array".into());
                 ty.insert("items".into(), items.unwrap_or(Json::Null));
             }
-            Type::Map if super::parquet::is_native_map(schema) => {
+            Type::Map if self.is_native_map(schema) => {
                 let values = schema.value_schema().map(|values| self.any(values));
                 ty.insert("type".into(), "map".into());
                 ty.insert("values".into(), values.unwrap_or(Json::Null));
@@ -108,9 +149,9 @@ impl Generator {
                 ty.insert("type".into(), "array".into());
                 ty.insert("items".into(), self.map_entry(schema));
             }
-            _ => put_primitive(&mut ty, schema),
+            _ => put_primitive(&mut ty, schema, self.options),
         }
-        put_metadata(&mut ty, schema);
+        self.put_metadata(&mut ty, schema);
         if let Some(logical) = logical_type(schema) {
             ty.insert("logicalType".into(), logical.into());
         }
@@ -131,6 +172,17 @@ impl Generator {
         }
         let full_name = self.record_name(schema);
         self.record(schema, &full_name)
+    }
+
+    fn is_native_map(&self, schema: &Schema) -> bool {
+        let has_text_keys = schema.key_schema().is_some_and(|keys| keys.ty() == Type::String);
+        super::parquet::is_native_map(schema) || (self.options.optional_map_keys && has_text_keys)
+    }
+
+    fn put_metadata(&self, ty: &mut Map<String, Json>, schema: &Schema) {
+        if self.options.metadata {
+            put_metadata(ty, schema);
+        }
     }
 
     fn map_entry(&mut self, schema: &Schema) -> Json {
@@ -157,17 +209,15 @@ fn put_name(record: &mut Map<String, Json>, full_name: &str) {
     }
 }
 
-fn put_primitive(ty: &mut Map<String, Json>, schema: &Schema) {
-    if let Some(name) = schema.parameter(ENUM).filter(|_| schema.ty() == Type::String) {
+fn put_primitive(ty: &mut Map<String, Json>, schema: &Schema, options: AvroOptions) {
+    if let Some(symbols) = enum_symbols(schema, options) {
         ty.insert("type".into(), "enum".into());
-        put_name(ty, name);
-        let prefix = format!("{ENUM}.");
-        let symbols = schema.parameters().iter().filter(|(key, _)| key.starts_with(&prefix));
-        let symbols: Vec<Json> = symbols.map(|(_, symbol)| symbol.clone().into()).collect();
+        put_name(ty, schema.parameter(ENUM).unwrap_or_default());
+        let symbols: Vec<Json> = symbols.map(Into::into).collect();
         ty.insert("symbols".into(), symbols.into());
         return;
     }
-    if let Some(size) = schema.parameter(FIXED_SIZE).and_then(|size| size.parse::<i64>().ok()) {
+    if let Some(size) = fixed_size(schema) {
         ty.insert("type".into(), "fixed".into());
         put_name(ty, schema.name().unwrap_or("fixed"));
         ty.insert("size".into(), size.into());
@@ -189,7 +239,7 @@ fn put_primitive(ty: &mut Map<String, Json>, schema: &Schema) {
         ty.insert("scale".into(), scale.into());
         ty.insert("precision".into(), precision.into());
     }
-    if let Some(connect_type) = connect_type {
+    if let Some(connect_type) = connect_type.filter(|_| options.metadata) {
         ty.insert("connect.type".into(), connect_type.into());
     }
 }

@@ -1,5 +1,6 @@
 //! File formats: one [`RecordWriter`] each.
 
+mod avro;
 mod avro_schema;
 mod bytes;
 mod json;
@@ -11,6 +12,8 @@ use std::sync::Arc;
 use crate::data::{Record, RowPlan, RowView, Schema};
 use crate::error::{ConnectError, DataError};
 
+pub(crate) use avro::{AvroCodec, AvroFormat};
+pub(crate) use avro_schema::AvroOptions;
 pub(crate) use bytes::BytesFormat;
 pub(crate) use json::{JsonDecimals, JsonFormat};
 pub(crate) use lines::Compression;
@@ -29,6 +32,32 @@ pub(crate) struct Provenance {
     pub(crate) row_times_ms: Option<String>,
     /// The fields of the record key, when it is a struct.
     pub(crate) key_fields: Vec<String>,
+}
+
+impl Provenance {
+    /// The entries of the file's metadata, for the history tables.
+    fn entries(&self) -> Vec<(&'static str, String)> {
+        let mut entries = vec![
+            ("cdc.topic", self.topic.to_string()),
+            ("cdc.partition", self.partition.to_string()),
+            ("cdc.first_offset", self.first_offset.to_string()),
+            ("cdc.last_offset", self.last_offset.to_string()),
+        ];
+        if let Some(first) = self.first_timestamp_ms {
+            entries.push(("cdc.first_timestamp_ms", first.to_string()));
+        }
+        if let Some(last) = self.last_timestamp_ms {
+            entries.push(("cdc.last_timestamp_ms", last.to_string()));
+        }
+        if let Some(times) = &self.row_times_ms {
+            entries.push(("cdc.timestamps_ms", times.clone()));
+        }
+        if !self.key_fields.is_empty() {
+            let fields = serde_json::Value::from(self.key_fields.clone());
+            entries.push(("cdc.key_fields", fields.to_string()));
+        }
+        entries
+    }
 }
 
 /// Writes the rows of one file. A row is staged first, and then accepted or discarded, so that the
@@ -80,6 +109,7 @@ pub(crate) enum Format {
     Parquet(ParquetFormat),
     Json(JsonFormat),
     Bytes(BytesFormat),
+    Avro(AvroFormat),
 }
 
 impl Format {
@@ -89,6 +119,7 @@ impl Format {
             Self::Parquet(format) => format.extension(),
             Self::Json(format) => format.extension(),
             Self::Bytes(format) => format.extension(),
+            Self::Avro(_) => ".avro".to_owned(),
         }
     }
 
@@ -114,6 +145,7 @@ impl Format {
             Self::Parquet(format) => format.writer(schema),
             Self::Json(format) => format.writer(),
             Self::Bytes(format) => Ok(format.writer()),
+            Self::Avro(format) => format.writer(schema),
         }
     }
 }

@@ -374,3 +374,132 @@ fn schemas_that_alternate_have_a_file_each() {
     assert_eq!(boundaries(&mut writer), expected);
     assert_eq!(writer.open_files(), 1);
 }
+
+/// A row with a key, a header and a value; `None` is a tombstone.
+fn keyed(offset: i64, key: Option<&str>, value: Option<i64>) -> SinkBatch {
+    let schema = schema("");
+    let mut batch = batch(&[(offset, &schema, 0)]);
+    let record = &mut batch.records.records[0];
+    let text = SchemaBuilder::new(Type::String).build();
+    if let Some(key) = key {
+        record.key = SchemaAndValue { schema: Some(text), value: Value::string(key) };
+    }
+    if value.is_none() {
+        record.value = SchemaAndValue::NULL;
+    }
+    let header = crate::data::Header { key: "h".into(), schema: None, value: Value::Int32(7) };
+    record.headers.push(header);
+    batch
+}
+
+/// The closed objects as name and content.
+fn contents(writer: &mut PartitionWriter) -> Vec<(String, String)> {
+    let mut contents = Vec::new();
+    while let Some(Work::Files(mut group)) = writer.work() {
+        for file in &mut group.files {
+            let transfer = file.transfer.as_mut().unwrap();
+            let content: Vec<u8> = transfer.pending.drain(..).flatten().collect();
+            let name = file.key.strip_prefix("topics/t/").unwrap().to_owned();
+            contents.push((name, String::from_utf8(content).unwrap()));
+        }
+        writer.finished(Work::Files(group), true);
+    }
+    contents
+}
+
+const COMPANIONS: [(&str, &str); 5] = [
+    ("store.kafka.keys", "true"),
+    ("keys.format.class", "JsonFormat"),
+    ("store.kafka.headers", "true"),
+    ("headers.format.class", "JsonFormat"),
+    ("flush.size", "2"),
+];
+
+#[test]
+fn keys_and_headers_stand_beside_the_values() {
+    let config = config(&COMPANIONS);
+    let mut writer = PartitionWriter::new(tp(), &config, VecDeque::new());
+    take(&mut writer, &config, &keyed(0, Some("a"), Some(0)), 0);
+    // The value would fit; the missing key takes the row out of every object.
+    let bad = keyed(1, None, Some(1));
+    let arrival = Arrival {
+        batch: &bad,
+        row: bad.records.rows[0],
+        partition: 0,
+        offset: 1,
+        timestamp_ms: None,
+        now_ms: 0,
+    };
+    let error = writer.take(&arrival, &config).unwrap_err().to_string();
+    assert!(error.starts_with("t-0@1: Key cannot be null for SinkRecord"), "{error}");
+    take(&mut writer, &config, &keyed(2, Some("c"), Some(2)), 0);
+    let base = "partition=0/t+0+0000000000";
+    let header = "{\"headers\":[{\"key\":\"h\",\"value\":\"7\"}]}\n";
+    let expected = [
+        (format!("{base}.json"), "{\"id\":0}\n{\"id\":2}\n".to_owned()),
+        (format!("{base}.keys.json"), "\"a\"\n\"c\"\n".to_owned()),
+        (format!("{base}.headers.json"), header.repeat(2)),
+    ];
+    assert_eq!(contents(&mut writer), expected);
+}
+
+#[test]
+fn a_written_tombstone_is_a_key_alone() {
+    let mut changes = COMPANIONS.to_vec();
+    changes.extend([("behavior.on.null.values", "write"), ("store.kafka.headers", "false")]);
+    let config = config(&changes);
+    let mut writer = PartitionWriter::new(tp(), &config, VecDeque::new());
+    take(&mut writer, &config, &keyed(0, Some("a"), Some(0)), 0);
+    take(&mut writer, &config, &keyed(1, Some("b"), None), 0);
+    let expected = [
+        ("partition=0/t+0+0000000000.json", "{\"id\":0}\n"),
+        ("partition=0/t+0+0000000000.keys.json", "\"a\"\n"),
+        ("tombstone/t+0+0000000001.keys.json", "\"b\"\n"),
+    ];
+    let expected = expected.map(|(name, content)| (name.to_owned(), content.to_owned()));
+    assert_eq!(contents(&mut writer), expected);
+    assert_eq!(writer.take_committable(), Some(2));
+}
+
+#[test]
+fn keys_and_headers_have_their_own_formats() {
+    for (class, extension) in [("AvroFormat", "avro"), ("ParquetFormat", "snappy.parquet")] {
+        let mut changes = COMPANIONS.to_vec();
+        changes.extend([("keys.format.class", class), ("headers.format.class", class)]);
+        let config = config(&changes);
+        let mut writer = PartitionWriter::new(tp(), &config, VecDeque::new());
+        take(&mut writer, &config, &keyed(0, Some("a"), Some(0)), 0);
+        take(&mut writer, &config, &keyed(1, Some("b"), Some(1)), 0);
+        let Some(Work::Files(group)) = writer.work() else { panic!("no files") };
+        let keys: Vec<_> = group.files.iter().map(|file| file.key.as_str()).collect();
+        let base = "topics/t/partition=0/t+0+0000000000";
+        let own = |view: &str| format!("{base}.{view}.{extension}");
+        assert_eq!(keys, [format!("{base}.json"), own("keys"), own("headers")]);
+    }
+}
+
+#[test]
+fn a_name_that_s3_does_not_take_is_refused() {
+    let fields = [("partitioner.class", "FieldPartitioner"), ("partition.field.name", "text")];
+    let config = config(&fields);
+    let text = SchemaBuilder::new(Type::String).build();
+    let schema = SchemaBuilder::structure().field("text", text).build();
+    let mut writer = PartitionWriter::new(tp(), &config, VecDeque::new());
+    let mut batch = batch(&[]);
+    let value = Struct::new(schema.clone(), vec![Value::string("x".repeat(2_000))]);
+    batch.records.push_record(Record {
+        topic: "t".into(),
+        partition: Some(0),
+        offset: Some(0),
+        key: SchemaAndValue::NULL,
+        value: SchemaAndValue { schema: Some(schema), value: Value::Struct(Box::new(value)) },
+        timestamp_ms: None,
+        headers: Vec::new(),
+    });
+    let row = batch.records.rows[0];
+    let (partition, offset, timestamp_ms, now_ms) = (0, 0, None, 0);
+    let arrival = Arrival { batch: &batch, row, partition, offset, timestamp_ms, now_ms };
+    let error = writer.take(&arrival, &config).unwrap_err().to_string();
+    assert!(error.contains("S3 takes 1024"), "{error}");
+    assert_eq!(writer.open_files(), 0);
+}

@@ -326,23 +326,7 @@ fn metadata(avro_schema: &str, provenance: &Provenance) -> Vec<(&'static str, St
     let mut entries = vec![
         ("parquet.avro.schema", avro_schema.to_owned()),
         ("writer.model.name", "avro".to_owned()),
-        ("cdc.topic", provenance.topic.to_string()),
-        ("cdc.partition", provenance.partition.to_string()),
-        ("cdc.first_offset", provenance.first_offset.to_string()),
-        ("cdc.last_offset", provenance.last_offset.to_string()),
     ];
-    if let Some(first) = provenance.first_timestamp_ms {
-        entries.push(("cdc.first_timestamp_ms", first.to_string()));
-    }
-    if let Some(last) = provenance.last_timestamp_ms {
-        entries.push(("cdc.last_timestamp_ms", last.to_string()));
-    }
-    if let Some(times) = &provenance.row_times_ms {
-        entries.push(("cdc.timestamps_ms", times.clone()));
-    }
-    if !provenance.key_fields.is_empty() {
-        let fields = serde_json::Value::from(provenance.key_fields.clone());
-        entries.push(("cdc.key_fields", fields.to_string()));
-    }
+    entries.extend(provenance.entries());
     entries
 }
