@@ -346,15 +346,13 @@ impl Reader {
                 };
                 Some(Schedule { interval_ms, zone })
             });
-        let mut rotate_interval_ms = on(parsed.integer(def::ROTATE_INTERVAL_MS));
+        let rotate_interval_ms = on(parsed.integer(def::ROTATE_INTERVAL_MS));
         if rotate_interval_ms.is_some() && !partitioner.is_by_time() {
             self.warnings.push(
-                "rotate.interval.ms is ignored, as by the original: it needs \
-                 TimeBasedPartitioner, DailyPartitioner or HourlyPartitioner; \
-                 rotate.schedule.interval.ms works with every partitioner"
+                "rotate.interval.ms goes by the records' Kafka timestamps; the original ignores it \
+                 with this partitioner"
                     .to_owned(),
             );
-            rotate_interval_ms = None;
         }
         let idle = parsed.optional_integer(def::ROTATE_IDLE_INTERVAL_MS);
         let idle =
