@@ -75,6 +75,7 @@ fn alone_it_is_amazon_with_the_machines_credentials() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of thirteen rows")]
 fn what_only_the_whole_configuration_can_tell() {
     let gzip = "Compression Type gzip not valid for data format class: \
                 ( io.confluent.connect.s3.format.parquet.ParquetFormat ).";

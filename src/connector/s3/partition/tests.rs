@@ -152,7 +152,8 @@ fn schema_record_time_and_silence_end_files() {
 #[test]
 fn recorded_boundaries_are_kept() {
     type Files = &'static [(i64, i64, Rotation)];
-    let rows: [(&str, Vec<(SinkFile, bool)>, Vec<i64>, Files); 6] = [
+    type Case = (&'static str, Vec<(SinkFile, bool)>, Vec<i64>, Files);
+    let rows: [Case; 6] = [
         (
             "longer than the count",
             vec![recorded(0, 4, false)],
@@ -253,8 +254,8 @@ fn names(writer: &mut PartitionWriter) -> Vec<(i64, String)> {
         for file in &group.files {
             let folders: Vec<_> = file.key.split('/').collect();
             let folder = folders[folders.len() - 2];
-            names
-                .push((file.first_offset, format!("{folder}/{}", &file.key[file.key.len() - 6..])));
+            let (_, end) = file.key.split_at(file.key.len() - 6);
+            names.push((file.first_offset, format!("{folder}/{end}")));
         }
         writer.finished(Work::Files(group), true);
     }
