@@ -65,6 +65,9 @@ class PostgresCpu:
             try:
                 title = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").strip("\0 ")
                 kind = title.removeprefix("postgres: ").split(" ")[0]
+                if "/" in kind:
+                    # A child that has just been forked still bears the server's command line.
+                    kind = "starting"
                 # A backend is called by its user; the title ends with what it does. COPY is told apart once seen.
                 if title.endswith(" COPY") or self.seen.get(pid, ("",))[0] == "COPY":
                     kind = "COPY"
