@@ -4,7 +4,7 @@ use ferroconnect::connector::{ConnectorContext, postgres};
 use ferroconnect::error::ErrorKind;
 
 use super::source::{Source, config, short};
-use crate::support::{TestDatabase, unique};
+use crate::support::{TestDatabase, eventually_async, unique};
 
 const TABLE: &str = "create schema inv; create table inv.a (id int primary key, name text);";
 
@@ -84,8 +84,15 @@ async fn a_slot_ahead_of_the_stored_offset_stops_the_task() {
     let stored = source.commit().await;
     source.stop().await;
     client.batch_execute("insert into inv.a values (2, 'missed')").await.unwrap();
-    let recreate = "select pg_drop_replication_slot($1)";
-    client.execute(recreate, &[&database.name]).await.unwrap();
+    // A task waits 2 s for the server to let go of the slot, which a busy server may take longer for.
+    let active = "select 1 from pg_replication_slots where slot_name = $1 and active";
+    eventually_async("the slot to be free", 20, || async {
+        let rows = client.query(active, &[&database.name]).await.unwrap();
+        if rows.is_empty() { Ok(()) } else { Err("active") }
+    })
+    .await;
+    let drop = "select pg_drop_replication_slot($1)";
+    client.execute(drop, &[&database.name]).await.unwrap();
     let error = Source::start(&props, Some(stored.clone()), false).failure().await;
     assert_eq!(error.kind(), ErrorKind::Fatal);
     assert!(error.to_string().contains("does not exist"), "{error}");
