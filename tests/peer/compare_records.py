@@ -11,12 +11,13 @@ import time
 
 import on_purpose
 import topics
-from originals import HERE, Original, Ours
+from originals import HERE, Original, Ours, Registry
 from stack import BenchError
 
 DATABASE = "peer"
 OURS, THEIRS = "oursq_", "origq_"
 JSON = "org.apache.kafka.connect.json.JsonConverter"
+AVRO = "io.confluent.connect.avro.AvroConverter"
 UNWRAP = {"transforms": "unwrap", "transforms.unwrap.type": "io.debezium.transforms.ExtractNewRecordState"}
 
 # Name of a configuration: generation of Debezium, and what it sets.
@@ -81,6 +82,32 @@ VARIANTS = {
     ),
     "unwrap": (3, {**UNWRAP, "transforms.unwrap.delete.tombstone.handling.mode": "rewrite",
                    "transforms.unwrap.add.fields": "op,table,lsn,source.ts_ms,db", "transforms.unwrap.add.headers": "op,source.lsn"}),
+    "avro": (
+        3,
+        {
+            "key.converter": AVRO,
+            "value.converter": AVRO,
+            "key.converter.schema.registry.url": "{registry}",
+            "value.converter.schema.registry.url": "{registry}",
+            "schema.name.adjustment.mode": "avro",
+            "field.name.adjustment.mode": "avro",
+        },
+    ),
+    "avro-unwrap": (
+        3,
+        {
+            **UNWRAP,
+            "key.converter": AVRO,
+            "value.converter": AVRO,
+            "key.converter.schema.registry.url": "{registry}",
+            "value.converter.schema.registry.url": "{registry}",
+            "value.converter.enhanced.avro.schema.support": "true",
+            "schema.name.adjustment.mode": "avro",
+            "field.name.adjustment.mode": "avro",
+            "time.precision.mode": "connect",
+            "decimal.handling.mode": "string",
+        },
+    ),
     "generation-2": (2, {}),
     "generation-2-unwrap": (
         2,
@@ -93,7 +120,7 @@ VARIANTS = {
 class Side:
     """One connector of a comparison."""
 
-    def __init__(self, worker, services, variant, prefix, settings):
+    def __init__(self, worker, services, variant, prefix, settings, registry):
         self.worker, self.variant = worker, variant
         self.prefix = prefix + variant.replace("-", "_")
         host, port = services.postgres.split(":")
@@ -113,7 +140,11 @@ class Side:
             "key.converter": JSON,
             "value.converter": JSON,
         }
-        self.config.update({key: value.replace("{prefix}", self.prefix) for key, value in settings.items()})
+        places = {"{prefix}": self.prefix, "{registry}": registry and registry.url}
+        for key, value in settings.items():
+            for place, stands_for in places.items():
+                value = value.replace(place, stands_for) if place in value else value
+            self.config[key] = value
         if "table.include.list" in self.config:
             del self.config["schema.include.list"]
 
@@ -138,31 +169,41 @@ def run(services):
     psql(services, (HERE / "sql/snapshot.sql").read_text())
     workers = {"ours": Ours(services)}
     workers["ours"].forget()
+    registry = Registry(services) if any("{registry}" in str(VARIANTS[name][1]) for name in wanted) else None
     for generation in sorted({VARIANTS[name][0] for name in wanted}):
-        workers[generation] = Original(services, [f"debezium-{generation}"], f"debezium-{generation}")
+        plugins = [f"debezium-{generation}", *(["avro"] if registry and generation == 3 else [])]
+        workers[generation] = Original(services, plugins, f"debezium-{generation}")
         # Offsets are looked at when all is done.
         workers[generation].settings["offset.flush.interval.ms"] = "1000"
     try:
         for worker in workers.values():
             worker.start(answering=False)
+        if registry:
+            registry.start()
         for worker in workers.values():
             worker.wait_until_answering()
-        return compare(services, workers, wanted)
+        return compare(services, workers, wanted, registry)
     finally:
         for worker in workers.values():
             worker.stop()
+        if registry:
+            registry.stop()
         drop_slots(services)
 
 
-def compare(services, workers, wanted):
+def compare(services, workers, wanted, registry):
     reader = topics.Topics(services.kafka)
+    avro = topics.Avro(registry) if registry else None
     # Of an earlier run, when the servers were left running.
     reader.delete([OURS, THEIRS])
     pairs = []
     for name in wanted:
         generation, settings = VARIANTS[name]
         of_ours = dict(settings, **({"debezium.compatibility": "2.3"} if generation == 2 else {}))
-        pair = Side(workers["ours"], services, name, OURS, of_ours), Side(workers[generation], services, name, THEIRS, settings)
+        pair = (
+            Side(workers["ours"], services, name, OURS, of_ours, registry),
+            Side(workers[generation], services, name, THEIRS, settings, registry),
+        )
         for side in pair:
             side.worker.post(name, side.config)
         pairs.append(pair)
@@ -176,7 +217,7 @@ def compare(services, workers, wanted):
     time.sleep(3)
     count = 0
     for pair in pairs:
-        count += report(reader, pair, failures)
+        count += report(reader, pair, failures, avro if AVRO in settings_of(pair) else None)
     return count
 
 
@@ -199,7 +240,11 @@ def wait(services, reader, pairs, markers, failures, until_active=False, timeout
                 time.sleep(0.1)
 
 
-def report(reader, pair, failures):
+def settings_of(pair):
+    return pair[0].config.values()
+
+
+def report(reader, pair, failures, avro):
     ours, theirs = pair
     print(f"\n--- {ours.variant}: {', '.join(f'{k}={v}' for k, v in ours.config.items() if k in VARIANTS[ours.variant][1]) or 'defaults'}")
     count = 0
@@ -211,6 +256,8 @@ def report(reader, pair, failures):
         {name.removeprefix(side.prefix): records for name, records in reader.read(reader.names(side.prefix + ".")).items()}
         for side in pair
     ]
+    if avro:
+        found = [{name: [avro.as_json(record) for record in records] for name, records in side.items()} for side in found]
     to = ours.prefix.encode()
     total = equal_total = 0
     rows = {}

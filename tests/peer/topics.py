@@ -1,10 +1,13 @@
 """Whole topics, and what differs between two of them."""
 
 import difflib
+import io
 import json
 import re
+import struct
 from datetime import datetime
 
+import fastavro
 from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
@@ -74,6 +77,43 @@ class Topics:
         if missing:
             raise RuntimeError(f"could not read to the end of {sorted(missing)}")
         return {name: [record[2:] for record in sorted(found, key=lambda r: r[:2])] for name, found in records.items()}
+
+
+class Avro:
+    """Reads what the Avro converter wrote as the JSON that the JSON converter would have: schema and payload.
+
+    Under one schema equal values have equal bytes, and what has to differ is taken out of a text.
+    """
+
+    def __init__(self, registry):
+        self.registry = registry
+        self.schemas = {}
+
+    def as_json(self, record):
+        key, value, headers = record
+        return self.text(key), self.text(value), headers
+
+    def text(self, content):
+        if content is None:
+            return None
+        magic, identity = struct.unpack(">bI", content[:5])
+        if magic != 0:
+            raise RuntimeError(f"not the form of the registry: {content[:20]!r}")
+        if identity not in self.schemas:
+            text = self.registry.schema(identity)
+            self.schemas[identity] = json.loads(text), fastavro.parse_schema(json.loads(text))
+        schema, parsed = self.schemas[identity]
+        source = io.BytesIO(content[5:])
+        payload = fastavro.schemaless_reader(source, parsed, None)
+        if rest := source.read():
+            raise RuntimeError(f"{len(rest)} bytes after the record of schema {identity}")
+        whole = {"schema": schema, "payload": payload}
+        return json.dumps(whole, separators=(",", ":"), ensure_ascii=False, default=plain).encode()
+
+
+def plain(value):
+    """What fastavro reads of bytes and logical types."""
+    return value.hex() if isinstance(value, bytes) else str(value)
 
 
 def delays(kafka, topic, field):

@@ -8,7 +8,7 @@ use reqwest::header::HeaderMap;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use super::file_stream;
+use super::{calls, file_stream};
 use crate::support::{InProcessWorker, eventually_async, unique};
 
 /// The class of the source that the tests make.
@@ -106,6 +106,7 @@ pub(super) async fn send(
         // Runtimes end with their tests, and connections of a pool with their runtime.
         reqwest::Client::builder().pool_max_idle_per_host(0).build().expect("a client")
     });
+    let (method_name, sent) = (method, body.clone());
     let method = Method::from_bytes(method.as_bytes()).expect("a method");
     let mut request = CLIENT.request(method, format!("{}{path}", base()));
     for (name, value) in headers {
@@ -116,7 +117,10 @@ pub(super) async fn send(
     }
     let response = request.send().await.expect("an answer");
     let (status, headers) = (response.status(), response.headers().clone());
-    Answer { status: code(status), headers, text: response.text().await.expect("a body") }
+    let answer =
+        Answer { status: code(status), headers, text: response.text().await.expect("a body") };
+    calls::record(method_name, path, sent.as_deref(), &answer);
+    answer
 }
 
 fn code(status: StatusCode) -> u16 {

@@ -20,7 +20,7 @@ use ferroconnect::error::ConnectError;
 use ferroconnect::plugin::{Constructor, Plugin, Plugins};
 
 /// Everything built in, and the FileStream connectors.
-pub(super) fn plugins() -> Plugins {
+pub(crate) fn plugins() -> Plugins {
     let mut plugins = Plugins::builtin();
     plugins.register(Plugin {
         class: "org.apache.kafka.connect.file.FileStreamSourceConnector",

@@ -1,13 +1,15 @@
 //! Contract tests of the REST API; the tree mirrors the URLs, README.md maps the checklist.
 //!
 //! They speak HTTP to `FERROCONNECT_TEST_URL`, which may be any Kafka Connect worker with the
-//! FileStream connectors; without it, to a worker in this process.
+//! FileStream connectors; without it, to a worker in this process. With `FERROCONNECT_TEST_CALLS`
+//! every call is recorded.
 
 mod bad_input;
+mod calls;
 mod client;
 mod config;
 mod connectors;
-mod file_stream;
+pub(crate) mod file_stream;
 mod lifecycle;
 mod loggers;
 mod offsets;
