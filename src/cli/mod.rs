@@ -1,16 +1,18 @@
 //! The command line. The only place that reads the environment, and the only one that prints.
 #![expect(clippy::print_stdout, reason = "commands print their results")]
 
+mod declarative;
 #[cfg(feature = "analytics")]
 mod scd2;
-#[cfg(feature = "analytics")]
 mod table;
 mod worker;
 
 use std::collections::BTreeMap;
 use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use anyhow::Context;
 use clap::{Parser, Subcommand};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -21,7 +23,6 @@ use crate::runtime::loggers::LogControl;
 type Environment = BTreeMap<String, String>;
 
 /// Finished, but there is something to look at.
-#[cfg(feature = "analytics")]
 const EXIT_LOOK: u8 = 3;
 /// Another process holds what the command needs.
 #[cfg(feature = "analytics")]
@@ -50,6 +51,10 @@ enum Command {
     /// Keep SCD2 history tables in DuckDB from the change files in S3
     #[cfg(feature = "analytics")]
     Scd2(scd2::Arguments),
+    Apply(declarative::Apply),
+    Diff(declarative::Diff),
+    Delete(declarative::Delete),
+    Status(declarative::Status),
     /// Print the OpenAPI document of the REST API
     Openapi {
         /// As YAML
@@ -82,6 +87,10 @@ fn dispatch(command: Option<Command>, environment: &Environment) -> anyhow::Resu
         Some(Command::Worker(arguments)) => worker::run(&arguments, environment),
         #[cfg(feature = "analytics")]
         Some(Command::Scd2(arguments)) => scd2::run(&arguments, environment),
+        Some(Command::Apply(arguments)) => declarative::apply(&arguments, environment),
+        Some(Command::Diff(arguments)) => declarative::diff(&arguments, environment),
+        Some(Command::Delete(arguments)) => declarative::delete(&arguments, environment),
+        Some(Command::Status(arguments)) => declarative::status(&arguments, environment),
         Some(Command::Openapi { yaml }) => {
             let document = crate::rest::document();
             let text = if yaml { document.to_yaml()? } else { document.to_pretty_json()? };
@@ -89,6 +98,18 @@ fn dispatch(command: Option<Command>, environment: &Environment) -> anyhow::Resu
             Ok(ExitCode::SUCCESS)
         }
     }
+}
+
+/// The connector files of a folder, in order.
+fn json_files(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let entries = std::fs::read_dir(folder)
+        .with_context(|| format!("cannot read the folder {}", folder.display()))?;
+    let mut files: Vec<_> = entries
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| path.extension().is_some_and(|extension| extension == "json"))
+        .collect();
+    files.sort();
+    Ok(files)
 }
 
 /// Every cause on a line of its own.

@@ -81,7 +81,7 @@ async fn serve(
         format!("cannot listen on {address}: is another worker running? set `listeners`")
     })?;
     if let Some(folder) = &config.connectors_dir {
-        files.extend(json_files(Path::new(folder))?);
+        files.extend(super::json_files(Path::new(folder)).context("connectors.dir")?);
     }
     let store = connect_store(&config).await?;
     let metrics = Arc::new(Metrics::new());
@@ -146,17 +146,6 @@ async fn create_if_absent(herder: &Herder, file: &Path) -> anyhow::Result<()> {
         }
     }
     Ok(())
-}
-
-fn json_files(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
-    let entries = std::fs::read_dir(folder)
-        .with_context(|| format!("connectors.dir: cannot read {}", folder.display()))?;
-    let mut files: Vec<_> = entries
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .filter(|path| path.extension().is_some_and(|extension| extension == "json"))
-        .collect();
-    files.sort();
-    Ok(files)
 }
 
 fn properties_of(file: &Path) -> anyhow::Result<Props> {

@@ -8,6 +8,8 @@
 
 /// What cannot be started here, read: docker-compose.yml and the example files.
 mod compose;
+/// `ferroconnect apply`, `diff`, `delete` and `status`, as CI would run them.
+mod declarative;
 /// The life of connectors on a worker.
 mod herder;
 /// Producer, consumer and admin against the real broker.
