@@ -7,11 +7,15 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64};
 
+mod histogram;
+
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
+
+pub use histogram::{FileSizes, Latencies};
 
 /// The labels of a task's metrics.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -30,6 +34,9 @@ pub enum TaskSide {
 const SOURCE: &[TaskSide] = &[TaskSide::Source];
 const SINK: &[TaskSide] = &[TaskSide::Sink];
 const BOTH: &[TaskSide] = &[TaskSide::Source, TaskSide::Sink];
+
+/// A counter of one task.
+pub type TaskCounter = Counter<u64, AtomicU64>;
 
 type CounterFamily = Family<TaskLabels, Counter<u64, AtomicU64>>;
 type GaugeFamily = Family<TaskLabels, Gauge<i64, AtomicI64>>;
@@ -58,6 +65,11 @@ struct Families {
     sink_files: CounterFamily,
     sink_bytes: CounterFamily,
     sink_open_files: GaugeFamily,
+    sink_file_sizes: Family<TaskLabels, FileSizes>,
+    sink_upload_seconds: Family<TaskLabels, Latencies>,
+    sink_failed_requests: CounterFamily,
+    sink_unflushed_age_ms: GaugeFamily,
+    sink_buffer_bytes: GaugeFamily,
 }
 
 /// The metrics of one task.
@@ -93,6 +105,16 @@ pub struct TaskMetrics {
     pub sink_bytes: Counter<u64, AtomicU64>,
     /// Files being written.
     pub sink_open_files: Gauge<i64, AtomicI64>,
+    /// The sizes of completed files.
+    pub sink_file_sizes: FileSizes,
+    /// How long uploads of parts took.
+    pub sink_upload_seconds: Latencies,
+    /// Requests to the destination that failed; most of them are repeated.
+    pub sink_failed_requests: Counter<u64, AtomicU64>,
+    /// How long ago the oldest record came that is not in a completed file.
+    pub sink_unflushed_age_ms: Gauge<i64, AtomicI64>,
+    /// What files and their parts hold in memory.
+    pub sink_buffer_bytes: Gauge<i64, AtomicI64>,
 }
 
 impl Default for Metrics {
@@ -215,6 +237,36 @@ macro_rules! for_each_family {
         $each!(sink_files, "ferroconnect_sink_files", "Files completed at the destination", SINK);
         $each!(sink_bytes, "ferroconnect_sink_file_bytes", "Bytes of completed files", SINK);
         $each!(sink_open_files, "ferroconnect_sink_open_files", "Files being written", SINK);
+        $each!(
+            sink_file_sizes,
+            "ferroconnect_sink_file_size_bytes",
+            "Sizes of completed files",
+            SINK
+        );
+        $each!(
+            sink_upload_seconds,
+            "ferroconnect_sink_upload_part_seconds",
+            "How long uploads of parts took",
+            SINK
+        );
+        $each!(
+            sink_failed_requests,
+            "ferroconnect_sink_failed_requests",
+            "Requests to the destination that failed, those that were repeated among them",
+            SINK
+        );
+        $each!(
+            sink_unflushed_age_ms,
+            "ferroconnect_sink_oldest_unflushed_record_age_ms",
+            "Milliseconds since the oldest record came that is in no completed file",
+            SINK
+        );
+        $each!(
+            sink_buffer_bytes,
+            "ferroconnect_sink_buffer_bytes",
+            "What files and their parts hold in memory",
+            SINK
+        );
     };
 }
 
@@ -268,6 +320,14 @@ mod tests {
         let text = metrics.encode();
         assert!(text.contains("ferroconnect_sink_files_total{connector=\"c\",task=\"1\"} 3"));
         assert!(!text.contains("source_task_source_record_poll_total{"), "of the other side");
+        let sink = metrics.task("c", 1, TaskSide::Sink);
+        sink.sink_file_sizes.observe(5_000);
+        sink.sink_upload_seconds.observe(std::time::Duration::from_millis(3));
+        let text = metrics.encode();
+        let size =
+            "ferroconnect_sink_file_size_bytes_bucket{le=\"16384.0\",connector=\"c\",task=\"1\"} 1";
+        assert!(text.contains(size), "{text}");
+        assert!(text.contains("ferroconnect_sink_upload_part_seconds_count{"), "{text}");
         metrics.remove_task("c", 1);
         assert!(!metrics.encode().contains("connector=\"c\""));
     }
