@@ -145,6 +145,15 @@ pub struct ConfigKey {
     pub recommended: &'static [&'static str],
     pub validator: Option<Validator>,
     pub wording: Wording,
+    /// When forms show the key; `None`: always.
+    pub visibility: Option<Visibility>,
+}
+
+/// On which other key's value it depends whether forms show a key.
+#[derive(Debug, Clone, Copy)]
+pub struct Visibility {
+    pub key: &'static str,
+    pub when: fn(&str) -> bool,
 }
 
 /// Whose sentences the messages about a key are.
@@ -181,6 +190,7 @@ impl ConfigKey {
             recommended: &[],
             validator: None,
             wording: Wording::Kafka,
+            visibility: None,
         }
     }
 
@@ -239,6 +249,13 @@ impl ConfigKey {
     #[must_use]
     pub const fn dependents(mut self, keys: &'static [&'static str]) -> Self {
         self.dependents = keys;
+        self
+    }
+
+    /// Forms show the key only while the value of `key` is such that `when`.
+    #[must_use]
+    pub const fn visible(mut self, key: &'static str, when: fn(&str) -> bool) -> Self {
+        self.visibility = Some(Visibility { key, when });
         self
     }
 

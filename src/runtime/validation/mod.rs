@@ -185,6 +185,14 @@ fn declared(
     for key in own.keys() {
         report.define(key, key.outcome(key.name, submitted_as(submitted, key.name)));
     }
+    for key in own.keys() {
+        let Some(visibility) = key.visibility else { continue };
+        let other = report.value(visibility.key).and_then(|value| value.value.as_deref());
+        let is_visible = other.is_some_and(visibility.when);
+        if let Some(value) = report.value_mut(key.name) {
+            value.visible = is_visible;
+        }
+    }
     report.groups_of(&own);
     Ok(report)
 }
