@@ -1,10 +1,14 @@
 //! From consumed messages to the batch that a sink task takes.
 //!
-//! Without transforms a value goes from the message straight into cells that point into the consumed
-//! bytes. Of the keys only the schema of the first one of each partition is read then, and no headers:
-//! no sink on this path looks at more, so a key that cannot be converted does not fail the task as
-//! it would in the original. With transforms, for sinks that look at keys and headers, or where the converter has no planned form for a
-//! message, records are trees.
+//! A value goes from the message straight into cells that point into the consumed bytes, and the
+//! transforms rewrite its shape once. Of the keys only the schema of the first one of each partition
+//! is read then, and no headers: no sink on this path looks at more, so a key that cannot be converted
+//! does not fail the task as it would in the original. Records are trees for sinks that look at keys
+//! and headers, for transforms that have to see each record, and where the converter has no planned
+//! form for a message.
+
+use std::collections::HashSet;
+use std::sync::Arc;
 
 use crate::converter::{Converter, HeaderConverter};
 use crate::data::{Header, Origin, Record, RecordBatch, Row, SinkBatch};
@@ -12,7 +16,7 @@ use crate::error::ConnectError;
 use crate::kafka::{Message, MessageBatch};
 use crate::runtime::chain::Chain;
 use crate::runtime::tolerance::Stage;
-use crate::transform::Keep;
+use crate::transform::{Keep, Planned};
 
 /// A message that could not be turned into a record.
 #[derive(Debug)]
@@ -31,6 +35,8 @@ pub(super) struct RecordDecoder {
     header_converter: Box<dyn HeaderConverter>,
     /// The sink wants keys and headers, which planned rows do not have.
     needs_trees: bool,
+    /// Topics whose records the chain has to see one by one.
+    per_record: HashSet<Arc<str>>,
 }
 
 type StageResult<T> = Result<T, (Stage, ConnectError)>;
@@ -43,7 +49,8 @@ impl RecordDecoder {
         header_converter: Box<dyn HeaderConverter>,
         needs_trees: bool,
     ) -> Self {
-        Self { chain, key_converter, value_converter, header_converter, needs_trees }
+        let per_record = HashSet::new();
+        Self { chain, key_converter, value_converter, header_converter, needs_trees, per_record }
     }
 
     /// Fills `out` with the records of those partitions of `messages` that are `ours`, by index, and
@@ -96,9 +103,10 @@ impl RecordDecoder {
         message: &Message,
         out: &mut RecordBatch,
     ) -> StageResult<Keep> {
-        let is_plain = self.chain.is_empty() && !self.needs_trees;
-        if is_plain && self.decode_planned(messages, message, out)? {
-            return Ok(Keep::Record);
+        if self.may_plan(messages, message)
+            && let Some(keep) = self.decode_planned(messages, message, out)?
+        {
+            return Ok(keep);
         }
         let mut record = self.decode_tree(messages, message)?;
         let kept = self.chain.apply(&mut record).map_err(|error| (Stage::Transformation, error))?;
@@ -108,31 +116,55 @@ impl RecordDecoder {
         Ok(kept)
     }
 
-    /// Whether the message went into cells.
+    /// Whether cells may do: nobody looks at keys or headers, and the chain was not found to need
+    /// whole records. Planned rows have no headers, so a message with some takes the general path
+    /// where transforms could ask for them.
+    fn may_plan(&self, messages: &MessageBatch, message: &Message) -> bool {
+        if self.needs_trees || self.chain.is_empty() {
+            return !self.needs_trees;
+        }
+        let topic = &messages.partitions[message.partition as usize].topic;
+        message.headers.1 == 0 && !self.per_record.contains(topic)
+    }
+
+    /// Has the message go into cells, as the chain rewrites its shape; `None`: it needs a tree.
     fn decode_planned(
         &mut self,
         messages: &MessageBatch,
         message: &Message,
         out: &mut RecordBatch,
-    ) -> StageResult<bool> {
-        let Some(value) = message.value else { return Ok(false) };
+    ) -> StageResult<Option<Keep>> {
+        let Some(value) = message.value else { return Ok(None) };
         let topic = &messages.partitions[message.partition as usize].topic;
-        let (cells, scratch, trees) = (out.cells.len(), out.scratch.len(), out.trees.len());
+        let before = (out.cells.len(), out.scratch.len(), out.trees.len());
         let (off, len) = (value.off as usize, value.len as usize);
-        match self.value_converter.decode_cells(topic, off, len, out) {
-            Ok(None) => Ok(false),
-            Ok(Some(plan)) => {
+        let decoded = self.value_converter.decode_cells(topic, off, len, out);
+        let planned = match decoded {
+            Ok(None) => return Ok(None),
+            Ok(Some(plan)) => self.chain.plan(&plan),
+            Err(error) => {
+                take_back(out, before);
+                return Err((Stage::ValueConverter, error.into()));
+            }
+        };
+        match planned {
+            Planned::Plan(plan) => {
                 let plan = out.plan_index(&plan);
                 let first_cell =
-                    u32::try_from(cells).expect("a batch has far fewer than 2^32 cells");
+                    u32::try_from(before.0).expect("a batch has far fewer than 2^32 cells");
                 out.rows.push(Row::Planned { plan, first_cell });
-                Ok(true)
+                Ok(Some(Keep::Record))
             }
-            Err(error) => {
-                out.cells.truncate(cells);
-                out.scratch.truncate(scratch);
-                out.trees.truncate(trees);
-                Err((Stage::ValueConverter, error.into()))
+            Planned::Drop => {
+                take_back(out, before);
+                Ok(Some(Keep::Drop))
+            }
+            Planned::PerRecord => {
+                take_back(out, before);
+                // Not decoded in vain again: another shape of the topic could do without trees, but
+                // rarely does.
+                self.per_record.insert(topic.clone());
+                Ok(None)
             }
         }
     }
@@ -168,5 +200,138 @@ impl RecordDecoder {
             offset: Some(message.offset),
             headers,
         })
+    }
+}
+
+/// Takes back what a message added to the batch.
+fn take_back(out: &mut RecordBatch, (cells, scratch, trees): (usize, usize, usize)) {
+    out.cells.truncate(cells);
+    out.scratch.truncate(scratch);
+    out.trees.truncate(trees);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Props;
+    use crate::converter::json::JsonConverter;
+    use crate::converter::simple_header;
+    use crate::data::{SchemaAndValue, TopicPartition};
+    use crate::kafka::Span;
+    use crate::plugin::Plugins;
+
+    const TRANSFORMS: &str = "org.apache.kafka.connect.transforms";
+
+    fn decoder(settings: &[(&str, &str)], needs_trees: bool) -> RecordDecoder {
+        let pair = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
+        let props: Props = settings.iter().map(pair).collect();
+        let json = || Box::new(JsonConverter::new(&Props::new()).unwrap());
+        RecordDecoder::new(
+            Chain::build(&Plugins::builtin(), &props).unwrap(),
+            json(),
+            json(),
+            simple_header::construct(&Props::new()).unwrap(),
+            needs_trees,
+        )
+    }
+
+    /// Messages of one partition, each with as many headers as said.
+    fn messages(values: &[(&str, u32)]) -> MessageBatch {
+        let (mut wire, mut messages, mut headers) = (Vec::new(), Vec::new(), Vec::new());
+        let mut append = |text: &str| {
+            let off = u32::try_from(wire.len()).unwrap();
+            wire.extend_from_slice(text.as_bytes());
+            Span { off, len: u32::try_from(text.len()).unwrap() }
+        };
+        for (offset, (text, count)) in values.iter().enumerate() {
+            let value = append(text);
+            let first = u32::try_from(headers.len()).unwrap();
+            for _ in 0..*count {
+                headers.push((append("h"), Some(append("x"))));
+            }
+            messages.push(Message {
+                partition: 0,
+                offset: i64::try_from(offset).unwrap(),
+                timestamp_ms: Some(1_000),
+                key: None,
+                value: Some(value),
+                headers: (first, *count),
+            });
+        }
+        let partitions = vec![TopicPartition { topic: "t".into(), partition: 0 }];
+        MessageBatch { wire: wire.into(), messages, partitions, headers }
+    }
+
+    fn message(id: i32) -> String {
+        format!(
+            r#"{{"schema":{{"type":"struct","name":"v","fields":[
+            {{"field":"id","type":"int32"}},
+            {{"field":"at","type":"struct","fields":[{{"field":"x","type":"string"}}]}}]}},
+            "payload":{{"id":{id},"at":{{"x":"y"}}}}}}"#
+        )
+    }
+
+    /// The values, and how many of them are planned.
+    fn decoded(decoder: &mut RecordDecoder, batch: &MessageBatch) -> (Vec<SchemaAndValue>, usize) {
+        let mut out = SinkBatch::default();
+        let rejected = decoder.decode(batch, &[true], &mut out);
+        assert!(rejected.is_empty(), "{rejected:?}");
+        let records = &out.records;
+        let planned = records.rows.iter().filter(|row| matches!(row, Row::Planned { .. })).count();
+        let value = |row: &Row| match *row {
+            Row::Tree { record } => records.records[record as usize].value.clone(),
+            Row::Planned { plan, first_cell } => {
+                let shape = records.plans[plan as usize].clone();
+                shape.materialize(&records.view(plan, first_cell)).unwrap().value
+            }
+        };
+        (records.rows.iter().map(value).collect(), planned)
+    }
+
+    #[test]
+    fn transforms_rewrite_the_shape_and_give_what_trees_give() {
+        let class = |name: &str| format!("{TRANSFORMS}.{name}");
+        let rename = class("ReplaceField$Value");
+        let cast = class("Cast$Value");
+        let offset = class("InsertField$Value");
+        let filter = class("Filter");
+        let renaming =
+            [("transforms", "a"), ("transforms.a.type", &rename), ("transforms.a.renames", "id:n")];
+        let guarded = [
+            ("transforms", "a"),
+            ("transforms.a.type", &filter),
+            ("transforms.a.predicate", "p"),
+            ("predicates", "p"),
+            ("predicates.p.type", "org.apache.kafka.connect.transforms.predicates.HasHeaderKey"),
+            ("predicates.p.name", "h"),
+        ];
+        let casting =
+            [("transforms", "a"), ("transforms.a.type", &cast), ("transforms.a.spec", "id:int64")];
+        let placing = [
+            ("transforms", "a"),
+            ("transforms.a.type", &offset),
+            ("transforms.a.offset.field", "offset"),
+        ];
+        let rows: [(&str, &[(&str, &str)]); 5] = [
+            ("none", &[]),
+            ("rename", &renaming),
+            ("cast", &casting),
+            ("the row decides", &placing),
+            ("headers decide", &guarded),
+        ];
+        let texts = [message(1), message(2), message(3)];
+        let batch = messages(&[(&texts[0], 0), (&texts[1], 1), (&texts[2], 0)]);
+        for (name, settings) in rows {
+            let (values, _) = decoded(&mut decoder(settings, false), &batch);
+            let (trees, planned) = decoded(&mut decoder(settings, true), &batch);
+            assert_eq!(planned, 0, "{name}");
+            assert_eq!(values, trees, "{name}");
+        }
+        assert_eq!(decoded(&mut decoder(&[], false), &batch).1, 3);
+        assert_eq!(
+            decoded(&mut decoder(&renaming, false), &batch).1,
+            2,
+            "not the one with a header"
+        );
     }
 }

@@ -79,8 +79,10 @@ impl<'a> Arrival<'a> {
         let names = |schema: &Schema| schema.fields().iter().map(|f| f.name.clone()).collect();
         match self.row {
             Row::Planned { .. } => {
-                let key = self.batch.key_schemas.get(self.partition as usize);
-                key.and_then(Option::as_deref).map(names).unwrap_or_default()
+                // A transform may have made the key anew.
+                let made = self.plan().and_then(|plan| plan.key.as_ref()?.schema.as_deref());
+                let read = self.batch.key_schemas.get(self.partition as usize);
+                made.or(read.and_then(Option::as_deref)).map(names).unwrap_or_default()
             }
             Row::Tree { .. } => match self.tree().map(|record| &record.key.value) {
                 Some(Value::Struct(key)) => names(key.schema()),
