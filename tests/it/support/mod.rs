@@ -1,6 +1,7 @@
 //! What the integration tests share: the real servers, a worker process, and waiting.
 
 mod database;
+pub(crate) mod fault_proxy;
 pub(crate) mod pipeline;
 mod services;
 mod worker;

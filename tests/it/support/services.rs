@@ -40,6 +40,13 @@ impl Services {
         (url.host_str().expect("a host").to_owned(), url.port().unwrap_or(5432))
     }
 
+    /// How much of something a test does, when the variable `name` does not say.
+    pub(crate) fn number(&self, name: &str, otherwise: usize) -> usize {
+        #[expect(clippy::disallowed_methods, reason = "tests are addressed by environment")]
+        let value = std::env::var(name).ok();
+        value.map_or(otherwise, |value| value.parse().expect("a number"))
+    }
+
     /// Makes a bucket of its own for a test.
     pub(crate) fn bucket(&self) -> String {
         let name = super::unique("bucket").replace('_', "-");

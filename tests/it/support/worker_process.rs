@@ -33,6 +33,25 @@ pub(crate) struct WorkerProcess {
 impl WorkerProcess {
     /// Starts the binary and waits until its REST API answers.
     pub(crate) fn start(options: &WorkerOptions) -> Self {
+        let mut worker = Self::spawn(options);
+        worker.wait_until_it_answers();
+        worker
+    }
+
+    /// Starts the binary and waits until it dies at its crash point.
+    pub(crate) fn crash(options: &WorkerOptions) {
+        use std::os::unix::process::ExitStatusExt as _;
+        const SIGABRT: i32 = 6;
+        let mut worker = Self::spawn(options);
+        let points = options.failpoints.as_deref().unwrap_or_default();
+        let status = eventually(&format!("a crash at {points}"), 40, || {
+            worker.child.try_wait().ok().flatten().ok_or("it runs")
+        });
+        let log = std::fs::read_to_string(&worker.log).unwrap_or_default();
+        assert_eq!(status.signal(), Some(SIGABRT), "{points}: {status}:\n{log}");
+    }
+
+    fn spawn(options: &WorkerOptions) -> Self {
         let port = free_port();
         let url = format!("http://127.0.0.1:{port}");
         let log = std::env::temp_dir().join(format!("{}.log", unique("worker")));
@@ -55,12 +74,10 @@ impl WorkerProcess {
             .stdout(output.try_clone().expect("a file handle"))
             .stderr(output);
         if let Some(failpoints) = &options.failpoints {
-            command.env("FAILPOINTS", failpoints);
+            command.args(["--failpoints", failpoints]);
         }
         let child = command.spawn().expect("the worker's binary starts");
-        let mut worker = Self { child, url, log };
-        worker.wait_until_it_answers();
-        worker
+        Self { child, url, log }
     }
 
     fn wait_until_it_answers(&mut self) {
@@ -72,6 +89,15 @@ impl WorkerProcess {
             }
             std::net::TcpStream::connect(&address)
         });
+    }
+
+    /// The most memory that the process has had, in bytes.
+    pub(crate) fn peak_memory(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()));
+        let status = status.expect("it runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kilobytes = line.and_then(|line| line.trim().strip_suffix(" kB"));
+        1024 * kilobytes.and_then(|text| text.parse::<u64>().ok()).expect("a number of kB")
     }
 
     /// SIGKILL, as the kernel or an orchestrator would.
