@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo up down test bench peer-conformance peer-bench peer-bench-full lint build install
+.PHONY: help demo up down test kill-test bench peer-conformance peer-bench peer-bench-full lint build install
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -18,6 +18,11 @@ down: ## Stop what `make up` started
 
 test: ## Everything that CI runs: lints, unit and integration tests
 	dev/test
+
+kill-test: install ## Thirty kills of a sink under load, five minutes of rebalances
+	export FERROCONNECT_DEV_DIR=.dev/kill; trap 'dev/services clean' EXIT; dev/services start; eval "$$(dev/services env)"; \
+	  FERROCONNECT_TEST_KILLS=30 FERROCONNECT_TEST_REBALANCE_SECONDS=300 \
+	  dev/cargo test --features analytics,failpoints --test it -- s3::kill
 
 bench: build ## CPU-seconds per million events, beside the physical floors
 	bench/run

@@ -4,6 +4,7 @@
 //! plugin. Nothing past the typed struct looks up a string key. Nothing here awaits.
 
 mod def;
+mod memory_budget;
 mod parsed;
 mod properties;
 mod reference;
@@ -14,14 +15,15 @@ mod validator;
 
 pub use def::{
     ConfigDef, ConfigError, ConfigKey, ConfigType, ConfigValue, Default, Importance, Outcome,
-    Submitted, Width, Wording,
+    Submitted, Visibility, Width, Wording,
 };
+pub use memory_budget::{MemoryBudget, MemoryShare};
 pub use parsed::Parsed;
 pub use properties::parse_properties;
 pub use reference::reference;
 pub use resolve::HostMap;
 pub use secret::Secret;
-pub use sink_defaults::SinkDefaults;
+pub use sink_defaults::{AwsEnvironment, SinkDefaults};
 pub use validator::Validator;
 
 /// The properties of a connector, worker or plugin, as submitted.

@@ -1,6 +1,10 @@
 //! What the worker gives to sinks whose configuration does not say.
 
-use super::Secret;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use super::{MemoryBudget, Secret};
 
 /// The worker's own S3 settings, as the AWS SDKs read them from the environment, and the defaults of
 /// our sink settings.
@@ -16,6 +20,36 @@ pub struct SinkDefaults {
     pub secret_access_key: Option<Secret>,
     /// `AWS_SESSION_TOKEN`.
     pub session_token: Option<Secret>,
+    /// Where else credentials may come from.
+    pub aws: AwsEnvironment,
     /// `s3.rotate.idle.interval.ms`; `None` is the built-in default.
     pub rotate_idle_interval_ms: Option<i64>,
+    /// `s3.buffer.memory`: what all open files of the worker may hold.
+    pub memory: Arc<MemoryBudget>,
+}
+
+/// The worker's environment as far as the AWS SDKs look for credentials in it: `AWS_*`, and the home
+/// folder. Its values are secrets.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct AwsEnvironment {
+    pub variables: BTreeMap<String, String>,
+    /// `HOME`
+    pub home: Option<String>,
+}
+
+impl AwsEnvironment {
+    /// What of `environment` matters.
+    pub fn of(environment: &BTreeMap<String, String>) -> Self {
+        let ours = environment.iter().filter(|(name, _)| name.starts_with("AWS_"));
+        Self {
+            variables: ours.map(|(name, value)| (name.clone(), value.clone())).collect(),
+            home: environment.get("HOME").cloned(),
+        }
+    }
+}
+
+impl fmt::Debug for AwsEnvironment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.variables.keys()).finish()
+    }
 }

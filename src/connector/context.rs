@@ -85,6 +85,7 @@ pub struct SinkFile {
     pub upload_id: Option<String>,
     /// The parts' entity tags, in part order.
     pub etags: Vec<String>,
+    pub records: u64,
 }
 
 /// Another worker or task owns the connector now; this one must stop without another effect.

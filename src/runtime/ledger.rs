@@ -85,6 +85,7 @@ fn row(file: &SinkFile) -> SinkFileRow {
         key: file.key.clone(),
         upload_id: file.upload_id.clone(),
         etags: file.etags.clone(),
+        records: i64::try_from(file.records).unwrap_or(i64::MAX),
     }
 }
 
@@ -96,5 +97,6 @@ fn file(row: SinkFileRow) -> SinkFile {
         key: row.key,
         upload_id: row.upload_id,
         etags: row.etags,
+        records: u64::try_from(row.records).unwrap_or_default(),
     }
 }

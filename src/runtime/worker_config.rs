@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::{
-    ConfigDef, ConfigKey, ConfigType, HostMap, Parsed, Props, Secret, SinkDefaults, Validator,
-    with_prefix,
+    AwsEnvironment, ConfigDef, ConfigKey, ConfigType, HostMap, MemoryBudget, Parsed, Props, Secret,
+    SinkDefaults, Validator, with_prefix,
 };
 use crate::error::ConnectError;
 
@@ -207,6 +207,13 @@ pub fn definition() -> ConfigDef {
             ConfigType::Long,
             "The default of the S3 sink's rotate.idle.interval.ms",
         ),
+        ConfigKey::new(
+            "s3.buffer.memory",
+            ConfigType::Long,
+            "What the open files of all S3 sinks together may hold in memory, in bytes",
+        )
+        .default("100663296")
+        .check(Validator::AtLeast(16 * 1024 * 1024)),
         optional("connectors.dir", "Connector files to be created at start if absent"),
     ])
 }
@@ -326,7 +333,11 @@ fn sink_defaults(parsed: &Parsed, env: &BTreeMap<String, String>) -> SinkDefault
         access_key_id: first(&["AWS_ACCESS_KEY_ID"]),
         secret_access_key: first(&["AWS_SECRET_ACCESS_KEY"]).map(Secret::new),
         session_token: first(&["AWS_SESSION_TOKEN"]).map(Secret::new),
+        aws: AwsEnvironment::of(env),
         rotate_idle_interval_ms: parsed.optional_integer("s3.rotate.idle.interval.ms"),
+        memory: Arc::new(MemoryBudget::new(
+            usize::try_from(parsed.integer("s3.buffer.memory")).unwrap_or(usize::MAX),
+        )),
     }
 }
 

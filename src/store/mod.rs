@@ -90,6 +90,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         "task status follows task",
         include_str!("../../migrations/0002_task_status_follows_task.sql"),
     ),
+    (40, "sink file records", include_str!("../../migrations/0040_sink_file_records.sql")),
 ];
 
 fn migrations() -> Vec<Migration> {

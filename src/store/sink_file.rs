@@ -27,6 +27,7 @@ pub struct SinkFileRow {
     pub upload_id: Option<String>,
     /// The parts' entity tags, in part order.
     pub etags: Vec<String>,
+    pub records: i64,
 }
 
 /// What an earlier owner of a partition left.
@@ -69,12 +70,13 @@ impl Store {
                  put as (
                      insert into ferroconnect.sink_file
                          (connector, topic, partition, first_offset, last_offset, key, upload_id,
-                          etags, epoch, state)
-                     select $1, $4, $5, $6, $7, $8, $9, $10, $3, 'completing' from held, claimed
+                          etags, records, epoch, state)
+                     select $1, $4, $5, $6, $7, $8, $9, $10, $11, $3, 'completing'
+                     from held, claimed
                      on conflict (connector, topic, partition, key) do update
                          set first_offset = excluded.first_offset,
                              last_offset = excluded.last_offset, upload_id = excluded.upload_id,
-                             etags = excluded.etags, epoch = excluded.epoch,
+                             etags = excluded.etags, records = excluded.records, epoch = excluded.epoch,
                              state = 'completing', updated_at = now())
                  select exists (select from held, claimed)",
             )
@@ -88,6 +90,7 @@ impl Store {
             .bind(&file.key)
             .bind(&file.upload_id)
             .bind(&file.etags)
+            .bind(file.records)
             .fetch_one(&mut *transaction)
             .bounded()
             .await?;
@@ -186,7 +189,8 @@ impl Store {
             None => None,
         };
         let rows = sqlx::query(
-            "select first_offset, last_offset, key, upload_id, etags from ferroconnect.sink_file
+            "select first_offset, last_offset, key, upload_id, etags, records
+             from ferroconnect.sink_file
              where connector = $1 and topic = $2 and partition = $3 and state = 'completing'
              order by first_offset",
         )
@@ -300,5 +304,6 @@ fn file_row(partition: &TopicPartition, row: &PgRow) -> Result<SinkFileRow, Stor
         key: row.try_get("key")?,
         upload_id: row.try_get("upload_id")?,
         etags: row.try_get("etags")?,
+        records: row.try_get("records")?,
     })
 }

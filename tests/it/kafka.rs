@@ -47,6 +47,17 @@ impl Clients {
         assert_eq!(admin.create_topic(&new, DEADLINE).await.unwrap(), CreateOutcome::Created);
     }
 
+    /// Makes a topic of one partition, unless it is there.
+    pub(crate) async fn ensure(&self, topic: &str) {
+        let new = NewTopic {
+            name: topic.to_owned(),
+            partitions: 1,
+            replication_factor: -1,
+            config: Vec::new(),
+        };
+        Admin::new(&self.props()).unwrap().create_topic(&new, DEADLINE).await.unwrap();
+    }
+
     pub(crate) fn consumer(&self, group: &str, topics: &[String]) -> Consumer {
         self.member("test", group, topics)
     }

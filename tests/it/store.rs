@@ -282,6 +282,7 @@ async fn a_file_is_completed_only_by_the_owner_of_its_partition() {
         key: key.to_owned(),
         upload_id: upload.map(str::to_owned),
         etags: upload.iter().map(|_| "\"e\"".to_owned()).collect(),
+        records: last - first + 1,
     };
     let upload = |key: &str, id: &str| SinkUpload { key: key.to_owned(), upload_id: id.to_owned() };
     let me = worker("w", "h:1");

@@ -30,7 +30,15 @@ const RULES: &[Rule] = &[
     Rule {
         module: "connector::s3",
         imports: &["connector", "converter"],
-        third_parties: &["object_store", "parquet", "arrow_array", "arrow_schema", "arrow_buffer"],
+        third_parties: &[
+            "object_store",
+            "parquet",
+            "arrow_array",
+            "arrow_schema",
+            "arrow_buffer",
+            "reqsign_aws_v4",
+            "reqsign_core",
+        ],
     },
     Rule { module: "connector", imports: &["connector"], third_parties: &[] },
     Rule {

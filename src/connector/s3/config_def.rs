@@ -8,6 +8,8 @@ pub(super) const FLUSH_SIZE: &str = "flush.size";
 pub(super) const ROTATE_INTERVAL_MS: &str = "rotate.interval.ms";
 pub(super) const ROTATE_SCHEDULE_INTERVAL_MS: &str = "rotate.schedule.interval.ms";
 pub(super) const ROTATE_IDLE_INTERVAL_MS: &str = "rotate.idle.interval.ms";
+pub(super) const ROTATE_FILE_SIZE_BYTES: &str = "rotate.file.size.bytes";
+pub(super) const MAX_WRITE_DURATION_MS: &str = "max.write.duration.ms";
 pub(super) const OFFSET_PAD_WIDTH: &str = "filename.offset.zero.pad.width";
 pub(super) const PARQUET_CODEC: &str = "parquet.codec";
 pub(super) const SCHEMA_COMPATIBILITY: &str = "schema.compatibility";
@@ -179,14 +181,18 @@ fn connector_keys() -> Vec<ConfigKey> {
         key(AVRO_CODEC, String, "The compression of Avro files.")
             .default("null").check(Validator::OneOf(&["null", "deflate", "snappy", "bzip2"]))
             .recommended(&["null", "deflate", "snappy", "bzip2"])
-            .shown(GROUP, 11, Width::Medium, "Avro Compression Codec"),
+            .shown(GROUP, 11, Width::Medium, "Avro Compression Codec")
+            .visible(FORMAT_CLASS, |class| is_class(class, AVRO_FORMAT)),
         key(OPTIONAL_MAP_KEYS, Boolean, "Whether maps with optional string keys are Avro maps.")
             .default("false").shown(GROUP, 12, Width::Short, "Allow Optional Map Keys"),
         key(PARQUET_CODEC, String, "The compression of Parquet files.")
             .default("snappy").check(Validator::Custom(parquet_codec)).recommended(PARQUET_CODECS)
-            .shown(GROUP, 13, Width::Medium, "Parquet Compression Codec"),
+            .shown(GROUP, 13, Width::Medium, "Parquet Compression Codec")
+            .visible(FORMAT_CLASS, |class| is_class(class, PARQUET_FORMAT)),
         key(ROTATE_IDLE_INTERVAL_MS, Long, "Close a file when its partition has had no record for this many milliseconds; -1 is off, as in the original. Default: s3.rotate.idle.interval.ms of the worker, else 60000.")
             .shown(GROUP, 14, Width::Medium, "Rotate Idle Interval (ms)"),
+        key(ROTATE_FILE_SIZE_BYTES, Long, "Close the files of a partition when one of them has about this many bytes; -1 is off, as in the original.")
+            .default("-1").shown(GROUP, 15, Width::Medium, "Rotate File Size (bytes)"),
     ]
 }
 
@@ -238,7 +244,8 @@ fn s3_keys() -> Vec<ConfigKey> {
         key(SSE_CUSTOMER_KEY, Password, "The customer's key for SSE-C: 32 bytes in base64.")
             .default("").shown(GROUP, 11, Width::Long, "S3 Server Side Encryption Customer-Provided Key (SSE-C)"),
         key(SSE_KMS_KEY_ID, String, "The KMS key for aws:kms.")
-            .default("").shown(GROUP, 12, Width::Long, "S3 Server Side Encryption Key"),
+            .default("").shown(GROUP, 12, Width::Long, "S3 Server Side Encryption Key")
+            .visible(SSEA_NAME, |name| name.eq_ignore_ascii_case("aws:kms")),
         key(ACL_CANNED, String, "The canned ACL of the objects.")
             .check(Validator::Custom(canned_acl)).recommended(CANNED_ACLS)
             .shown(GROUP, 13, Width::Long, "S3 Canned ACL"),
@@ -297,7 +304,7 @@ fn behavior_keys() -> Vec<ConfigKey> {
             .shown(GROUP, 26, Width::Short, "Behavior for null-valued records"),
         key(REPORT_NULL_VALUES, Boolean, "Whether ignored null values go to the dead letter queue.")
             .default("true").shown(GROUP, 27, Width::Short, "Report null value to dlq"),
-        key("max.write.duration.ms", Long, "Kept for compatibility; a delivery never waits for a whole upload.")
+        key(MAX_WRITE_DURATION_MS, Long, "How long a delivery may wait for uploads before its partitions are paused, in milliseconds; 4 s at most.")
             .default("9223372036854775807").shown(GROUP, 28, Width::Short, "Maximum write duration"),
         key(ROTATE_ON_PATH_CHANGE, Boolean, "Whether a time partitioner's new path closes the files of the old one.")
             .default("true").shown(GROUP, 29, Width::Short, "Rotate files on partition change"),
@@ -328,10 +335,12 @@ fn companion_keys() -> Vec<ConfigKey> {
             .shown(GROUP, 2, Width::Short, "Store kafka headers"),
         key(KEYS_FORMAT_CLASS, Class, "The format of the keys.")
             .default(AVRO_FORMAT).recommended(FORMATS).check(known_format())
-            .shown(GROUP, 3, Width::None, "Keys format class"),
+            .shown(GROUP, 3, Width::None, "Keys format class")
+            .visible(STORE_KEYS, is_true),
         key(HEADERS_FORMAT_CLASS, Class, "The format of the headers.")
             .default(AVRO_FORMAT).recommended(HEADER_FORMATS).check(known_format())
-            .shown(GROUP, 4, Width::None, "Headers format class"),
+            .shown(GROUP, 4, Width::None, "Headers format class")
+            .visible(STORE_HEADERS, is_true),
         key(PATH_STYLE, Boolean, "Whether the bucket is a part of the path, not of the host name.")
             .default("true").shown(GROUP, 5, Width::Short, "Enable Path Style Access to S3"),
         key("s3.elastic.buffer.enable", Boolean, "Kept for compatibility; buffers always grow with their content.")
@@ -376,16 +385,21 @@ fn partitioner_keys() -> Vec<ConfigKey> {
             .shown(GROUP, 1, Width::Long, "Partitioner Class"),
         key(PARTITION_FIELD_NAME, List, "The fields whose values make the path, for FieldPartitioner.")
             .default("").medium().check(Validator::Custom(field_names))
-            .shown(GROUP, 2, Width::None, "Partition Field Name"),
+            .shown(GROUP, 2, Width::None, "Partition Field Name")
+            .visible(PARTITIONER_CLASS, |class| is_class(class, FIELD_PARTITIONER)),
         key(PARTITION_DURATION_MS, Long, "How much time a path covers, for TimeBasedPartitioner.")
-            .default("-1").medium().shown(GROUP, 3, Width::Long, "Partition Duration (ms)"),
+            .default("-1").medium().shown(GROUP, 3, Width::Long, "Partition Duration (ms)")
+            .visible(PARTITIONER_CLASS, |class| is_class(class, TIME_PARTITIONER)),
         key(PATH_FORMAT, String, "The pattern of paths, for TimeBasedPartitioner.")
-            .default("").medium().shown(GROUP, 4, Width::Long, "Path Format"),
+            .default("").medium().shown(GROUP, 4, Width::Long, "Path Format")
+            .visible(PARTITIONER_CLASS, |class| is_class(class, TIME_PARTITIONER)),
         key(LOCALE, String, "The language of month and day names in paths.")
-            .default("").medium().shown(GROUP, 5, Width::Long, "Locale"),
+            .default("").medium().shown(GROUP, 5, Width::Long, "Locale")
+            .visible(PARTITIONER_CLASS, is_by_time),
         key(TIMEZONE, String, "The time zone of paths and of rotate.schedule.interval.ms.")
             .default("").medium().check(Validator::Custom(time_zone))
-            .shown(GROUP, 6, Width::Long, "Timezone"),
+            .shown(GROUP, 6, Width::Long, "Timezone")
+            .visible(PARTITIONER_CLASS, is_by_time),
         key(TIMESTAMP_EXTRACTOR, String, "Where a record's time comes from: Wallclock, Record or RecordField.")
             .default("Wallclock").medium().recommended(&["Wallclock", "Record", "RecordField"])
             .shown(GROUP, 7, Width::Long, "Timestamp Extractor"),
@@ -393,6 +407,20 @@ fn partitioner_keys() -> Vec<ConfigKey> {
             .default("timestamp").medium()
             .shown(GROUP, 8, Width::Long, "Record Field for Timestamp Extractor"),
     ]
+}
+
+fn is_class(class: &str, full: &'static str) -> bool {
+    full_class(class, &[full]).is_some()
+}
+
+fn is_by_time(class: &str) -> bool {
+    [TIME_PARTITIONER, DAILY_PARTITIONER, HOURLY_PARTITIONER]
+        .iter()
+        .any(|full| is_class(class, full))
+}
+
+fn is_true(text: &str) -> bool {
+    text == "true"
 }
 
 fn known_format() -> Validator {
@@ -488,59 +516,4 @@ fn time_zone(value: &ConfigValue) -> Option<String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::Props;
-
-    fn errors(changes: &[(&str, &str)]) -> Vec<String> {
-        let mut props: Props = [
-            (FORMAT_CLASS, PARQUET_FORMAT),
-            (FLUSH_SIZE, "1000"),
-            (BUCKET, "b"),
-            (STORAGE_CLASS, S3_STORAGE),
-        ]
-        .map(|(key, value)| (key.to_owned(), value.to_owned()))
-        .into();
-        props.extend(changes.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));
-        let def = config_def();
-        def.validate(&props).into_iter().flat_map(|(_, outcome)| outcome.errors).collect()
-    }
-
-    #[test]
-    fn the_example_and_both_generations_of_class_names_are_accepted() {
-        for changes in [
-            &[][..],
-            &[(CREDENTIALS_PROVIDER, "com.amazonaws.auth.DefaultAWSCredentialsProviderChain")],
-            &[(PARTITIONER_CLASS, "DefaultPartitioner")],
-            &[("schema.generator.class", "io.confluent.connect.storage.hive.schema.X")],
-            &[(BEHAVIOR_ON_NULL_VALUES, "IGNORE")],
-        ] {
-            assert!(errors(changes).is_empty(), "{changes:?}: {:?}", errors(changes));
-        }
-    }
-
-    #[test]
-    fn refused_values_get_the_originals_texts() {
-        let rows = [
-            (PART_SIZE, "5", "Part size must be at least: 5242880 bytes (5MB)"),
-            (PART_SIZE, "3000000000", "Not a number of type INT"),
-            (COMPRESSION_TYPE, "bzip", "Value must be one of: [none, gzip]"),
-            (
-                PARQUET_CODEC,
-                "uncompressed",
-                "Value must be one of: [none, gzip, snappy, lz4, brotli, lz4_raw, zstd, lzo]",
-            ),
-            (FORMAT_CLASS, "com.x.F", "Class com.x.F could not be found."),
-            (TIMEZONE, "Mars/X", "The datetime zone id 'Mars/X' is not recognised"),
-            (PARTITION_FIELD_NAME, "a,,b", "Field name cannot be null or empty"),
-            (SSEA_NAME, "x", "String must be one of: , AES256, aws:kms, aws:kms:dsse"),
-            (OFFSET_PAD_WIDTH, "-1", "Value must be at least 0"),
-            (FLUSH_SIZE, "many", "Not a number of type INT"),
-        ];
-        for (key, value, reason) in rows {
-            let found = errors(&[(key, value)]);
-            let expected = format!(" for configuration {key}: {reason}");
-            assert!(found.first().is_some_and(|text| text.ends_with(&expected)), "{found:?}");
-        }
-    }
-}
+mod tests;

@@ -41,13 +41,16 @@ pub(super) struct View {
     writer: Box<dyn RecordWriter>,
     /// Parts that the transfer does not have yet.
     cut: Vec<Bytes>,
+    /// Bytes of all parts that were cut.
+    cut_bytes: usize,
     /// `None` while a job has it.
     transfer: Option<Transfer>,
 }
 
 impl View {
     pub(super) fn new(content: Content, key: String, writer: Box<dyn RecordWriter>) -> Self {
-        Self { content, key, writer, cut: Vec::new(), transfer: Some(Transfer::default()) }
+        let transfer = Some(Transfer::default());
+        Self { content, key, writer, cut: Vec::new(), cut_bytes: 0, transfer }
     }
 
     fn memory(&self) -> usize {
@@ -85,6 +88,7 @@ impl View {
         let output = self.writer.output();
         while part_size <= output.len() {
             let rest = output.split_off(part_size);
+            self.cut_bytes += output.len();
             self.cut.push(Bytes::from(std::mem::replace(output, rest)));
         }
     }
@@ -99,6 +103,7 @@ impl View {
         if output.len() < smallest {
             return Ok(false);
         }
+        self.cut_bytes += output.len();
         self.cut.push(Bytes::from(std::mem::take(output)));
         Ok(true)
     }
@@ -190,6 +195,12 @@ impl OpenFile {
     /// About how many bytes the file holds in memory, without what a job has.
     pub(super) fn memory(&self) -> usize {
         self.views.iter().map(View::memory).sum()
+    }
+
+    /// About how many bytes the largest object has, those that are up among them.
+    pub(super) fn size(&self) -> usize {
+        let sizes = self.views.iter().map(|view| view.cut_bytes + view.writer.size());
+        sizes.max().unwrap_or_default()
     }
 
     /// Encodes what the writers hold back and cuts it into parts as small as S3 takes them. Whether
@@ -318,7 +329,7 @@ impl ClosedFile {
             key: file.key.clone(),
             first_offset: file.first_offset,
             last_offset: file.last_offset,
-            records: 0,
+            records: file.records,
             reason: Rotation::Recorded,
             stage: Stage::Completed,
             cut: Vec::new(),
@@ -357,6 +368,7 @@ impl ClosedFile {
             key: self.key.clone(),
             upload_id: transfer.and_then(|transfer| transfer.upload_id.clone()),
             etags: transfer.map(|transfer| transfer.etags.clone()).unwrap_or_default(),
+            records: self.records,
         }
     }
 }

@@ -140,6 +140,11 @@ impl OpenGroup {
         self.last = self.files.len().saturating_sub(1);
     }
 
+    /// About how many bytes the file `index` has.
+    pub(super) fn size(&self, index: usize) -> usize {
+        self.files.get(index).map_or(0, OpenFile::size)
+    }
+
     pub(super) fn files(&self) -> usize {
         self.files.len()
     }
@@ -210,13 +215,15 @@ fn is_same_pointer(file: Option<&Arc<Schema>>, next: Option<&Arc<Schema>>) -> bo
 pub(super) struct ClosedGroup {
     pub(super) files: Vec<ClosedFile>,
     pub(super) next: i64,
+    /// Wall clock of its first record's arrival.
+    pub(super) since_ms: i64,
 }
 
 impl ClosedGroup {
     /// `None` when there is no file.
-    pub(super) fn new(files: Vec<ClosedFile>) -> Option<Self> {
+    pub(super) fn new(files: Vec<ClosedFile>, since_ms: i64) -> Option<Self> {
         let last = files.iter().map(|file| file.last_offset).max()?;
-        Some(Self { files, next: last.saturating_add(1) })
+        Some(Self { files, next: last.saturating_add(1), since_ms })
     }
 
     /// Whether no job of the open files has a part of it.
@@ -232,6 +239,7 @@ impl ClosedGroup {
     pub(super) fn join(&mut self, other: Self) {
         self.files.extend(other.files);
         self.next = self.next.max(other.next);
+        self.since_ms = self.since_ms.min(other.since_ms);
     }
 }
 

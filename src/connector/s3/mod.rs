@@ -85,10 +85,11 @@ struct S3SinkConnector {
 
 #[async_trait]
 impl Connector for S3SinkConnector {
-    /// The bucket is not asked for here: the original accepts the file and looks for the bucket when
-    /// a task starts, so that connectors can be posted before their bucket is made.
+    /// What the original tells only when a task starts is not told here, and the bucket is not asked
+    /// for: a file that it accepts is accepted, and connectors can be posted before their bucket is
+    /// made.
     async fn validate(&self) -> Vec<ConfigError> {
-        S3Config::new(&self.props, &self.context.defaults).err().unwrap_or_default()
+        S3Config::refusals(&self.props, &self.context.defaults)
     }
 
     fn task_configs(&self, tasks_max: usize) -> Result<Vec<Props>, ConnectError> {

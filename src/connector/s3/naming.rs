@@ -36,6 +36,11 @@ impl Naming {
         )
     }
 
+    /// Whether the object `key` holds values.
+    pub(super) fn is_of_values(&self, key: &str) -> bool {
+        !key.ends_with(&self.keys_extension) && !key.ends_with(&self.headers_extension)
+    }
+
     /// The name of an object's file, from its key.
     pub(super) fn base_of<'a>(&self, key: &'a str) -> &'a str {
         // The extension of values may be the end of the others.
@@ -113,6 +118,8 @@ mod tests {
             let key = format!("{base}{}", naming.extension);
             assert_eq!(key, expected);
             assert_eq!(naming.base_of(&key), base);
+            assert!(naming.is_of_values(&key));
+            assert!(!naming.is_of_values(&format!("{base}.keys.avro")));
             assert_eq!(naming.base_of(&format!("{base}.keys.avro")), base);
         }
     }

@@ -28,6 +28,15 @@ const KEY_BYTES_MAX: usize = 1024;
 /// What an ignored null value is reported with.
 pub(super) const SKIPPED_NULL: &str = "Skipping null value record.";
 
+/// What a job has of a partition.
+struct Job {
+    handle: AbortHandle,
+    /// About how many bytes.
+    bytes: usize,
+    /// When the first of its closed files' records came.
+    since_ms: Option<i64>,
+}
+
 /// The state of one partition.
 pub(super) struct PartitionWriter {
     partition: TopicPartition,
@@ -40,8 +49,7 @@ pub(super) struct PartitionWriter {
     /// The open files are those of the first span.
     is_in_span: bool,
     closed: VecDeque<ClosedGroup>,
-    /// What a job has: its handle, and about how many bytes.
-    job: Option<(AbortHandle, usize)>,
+    job: Option<Job>,
     /// The last job failed.
     pub(super) is_failing: bool,
     spans: VecDeque<Span>,
@@ -114,7 +122,7 @@ impl PartitionWriter {
         progress.records += 1;
         progress.last_arrival_ms = arrival.now_ms;
         progress.base_timestamp_ms = progress.base_timestamp_ms.or(timestamp_ms);
-        match config.limits.after(progress) {
+        match config.limits.after(&open.progress, || open.size(index)) {
             Some(reason) => self.close(reason),
             None => Ok(()),
         }
@@ -193,6 +201,7 @@ impl PartitionWriter {
             OpenGroup::new(Progress {
                 records: 0,
                 base_timestamp_ms: None,
+                first_arrival_ms: arrival.now_ms,
                 last_arrival_ms: arrival.now_ms,
                 scheduled_at_ms: schedule.and_then(|at| at.next_ms(arrival.now_ms)),
             })
@@ -305,6 +314,7 @@ impl PartitionWriter {
     fn end_span(&mut self) -> Result<(), ConnectError> {
         let Some(span) = self.spans.pop_front() else { return Ok(()) };
         self.is_in_span = false;
+        let since_ms = self.open.as_ref().map_or(i64::MAX, |open| open.progress.first_arrival_ms);
         let mut files = match self.open.take() {
             Some(open) => {
                 let end = |base: &str| span.end_of(base);
@@ -314,7 +324,7 @@ impl PartitionWriter {
         };
         let present = span.files.iter().filter(|file| file.is_present);
         files.extend(present.flat_map(|file| &file.objects).map(ClosedFile::present));
-        self.closed.extend(ClosedGroup::new(files));
+        self.closed.extend(ClosedGroup::new(files, since_ms));
         Ok(())
     }
 
@@ -332,7 +342,9 @@ impl PartitionWriter {
 
     fn close(&mut self, reason: Rotation) -> Result<(), ConnectError> {
         if let Some(open) = self.open.take() {
-            self.closed.extend(ClosedGroup::new(open.close(&self.partition, reason, |_| None)?));
+            let since_ms = open.progress.first_arrival_ms;
+            let files = open.close(&self.partition, reason, |_| None)?;
+            self.closed.extend(ClosedGroup::new(files, since_ms));
         }
         Ok(())
     }
@@ -381,8 +393,8 @@ impl PartitionWriter {
     }
 
     /// A job has the work now.
-    pub(super) fn started(&mut self, handle: AbortHandle, bytes: usize) {
-        self.job = Some((handle, bytes));
+    pub(super) fn started(&mut self, handle: AbortHandle, bytes: usize, since_ms: Option<i64>) {
+        self.job = Some(Job { handle, bytes, since_ms });
     }
 
     /// A job has handed its work back.
@@ -424,7 +436,7 @@ impl PartitionWriter {
 
     /// The job that has this partition's work.
     pub(super) fn job(&self) -> Option<&AbortHandle> {
-        self.job.as_ref().map(|(handle, _)| handle)
+        self.job.as_ref().map(|job| &job.handle)
     }
 
     /// The uploads to abort when the open files are given up.
@@ -450,7 +462,15 @@ impl PartitionWriter {
     /// About how many bytes the partition holds, jobs included.
     pub(super) fn memory(&self) -> usize {
         let closed: usize = self.closed.iter().map(ClosedGroup::memory).sum();
-        self.open_memory() + closed + self.job.as_ref().map_or(0, |(_, bytes)| *bytes)
+        self.open_memory() + closed + self.job.as_ref().map_or(0, |job| job.bytes)
+    }
+
+    /// When the oldest record came that is in no completed file.
+    pub(super) fn oldest_ms(&self) -> Option<i64> {
+        let open = self.open.as_ref().map(|open| open.progress.first_arrival_ms);
+        let closed = self.closed.iter().map(|group| group.since_ms);
+        let job = self.job.as_ref().and_then(|job| job.since_ms);
+        closed.chain(open).chain(job).min()
     }
 
     #[cold]

@@ -60,6 +60,7 @@ async fn finish(uploader: &Uploader, file: &SinkFile) -> Result<bool, ConnectErr
     let (key, first, last) = (&file.key, file.first_offset, file.last_offset);
     match completion {
         Completion::Done => {
+            uploader.tag(file).await?;
             tracing::info!(key, first, last, "finished a file that was about to be completed");
         }
         Completion::Lost => {

@@ -16,6 +16,8 @@ pub(super) enum Rotation {
     Schedule,
     Idle,
     SchemaChange,
+    /// `rotate.file.size.bytes`.
+    FileSize,
     /// `partitioner.max.open.files`.
     OpenFiles,
     /// The task holds too much in memory.
@@ -29,6 +31,8 @@ pub(super) enum Rotation {
 pub(super) struct Limits {
     /// Records of the open files of a partition; at least 1.
     pub(super) flush_size: u64,
+    /// `rotate.file.size.bytes`, where it is on.
+    pub(super) file_bytes: Option<usize>,
     /// `rotate.interval.ms`, where it is on: only with the time partitioners.
     pub(super) rotate_interval_ms: Option<i64>,
     /// `rotate.file.on.partition.change`; matters with `rotate.interval.ms`.
@@ -54,7 +58,8 @@ pub(super) struct Progress {
     pub(super) records: u64,
     /// The timestamp of the first record that has one.
     pub(super) base_timestamp_ms: Option<i64>,
-    /// Wall clock of the last record.
+    /// Wall clock of the first record, and of the last one.
+    pub(super) first_arrival_ms: i64,
     pub(super) last_arrival_ms: i64,
     /// Wall clock at which the schedule fires.
     pub(super) scheduled_at_ms: Option<i64>,
@@ -85,9 +90,13 @@ impl Limits {
         scheduled(files, next.now_ms)
     }
 
-    /// Why the file must be closed after a record was written to it, if it must.
-    pub(super) fn after(&self, file: &Progress) -> Option<Rotation> {
-        (self.flush_size <= file.records).then_some(Rotation::FlushSize)
+    /// Why the files must be closed after a record was written to one of them, if they must. `size`
+    /// tells about how many bytes that one has; it is asked only where it matters.
+    pub(super) fn after(&self, files: &Progress, size: impl FnOnce() -> usize) -> Option<Rotation> {
+        if self.flush_size <= files.records {
+            return Some(Rotation::FlushSize);
+        }
+        self.file_bytes.is_some_and(|most| most <= size()).then_some(Rotation::FileSize)
     }
 
     /// Why the file must be closed because time has passed, if it must.
@@ -128,6 +137,7 @@ mod tests {
     fn limits() -> Limits {
         Limits {
             flush_size: 3,
+            file_bytes: None,
             rotate_interval_ms: Some(600_000),
             rotate_on_path_change: true,
             open_files_max: None,
@@ -140,6 +150,7 @@ mod tests {
         Progress {
             records: 1,
             base_timestamp_ms: Some(1_000),
+            first_arrival_ms: 1_000,
             last_arrival_ms: 1_000,
             scheduled_at_ms: None,
         }
@@ -170,8 +181,17 @@ mod tests {
 
     #[test]
     fn the_count_closes_the_file_after_a_record() {
-        for (records, expected) in [(2, None), (3, Some(Rotation::FlushSize))] {
-            assert_eq!(limits().after(&Progress { records, ..file() }), expected, "{records}");
+        let sized = Limits { file_bytes: Some(10), ..limits() };
+        let rows = [
+            (limits(), 2, 99, None),
+            (limits(), 3, 0, Some(Rotation::FlushSize)),
+            (sized, 2, 9, None),
+            (sized, 2, 10, Some(Rotation::FileSize)),
+            (sized, 3, 0, Some(Rotation::FlushSize)),
+        ];
+        for (limits, records, bytes, expected) in rows {
+            let found = limits.after(&Progress { records, ..file() }, || bytes);
+            assert_eq!(found, expected, "{records} records, {bytes} bytes");
         }
     }
 

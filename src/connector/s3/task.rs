@@ -17,18 +17,16 @@ use super::partition::PartitionWriter;
 use super::recovery::recover;
 use super::store::Bucket;
 use super::upload::{Outcome, Uploader};
-use crate::config::Props;
+use crate::config::{MemoryShare, Props};
 use crate::connector::{ErrantRecordReporter, SinkTask, SinkTaskContext};
 use crate::data::{SinkBatch, TopicPartition};
 use crate::error::{ConnectError, ErrorKind};
 use crate::metrics::{TaskMetrics, set_gauge};
 
-/// What a task holds in memory before it frees some: open files, parts, uploads under way.
-const MEMORY_MAX: usize = 64 * 1024 * 1024;
 /// Closed files of a partition that may wait for their turn.
 const WAITING_FILES_MAX: usize = 32;
-/// How long a delivery may wait for uploads; the runtime sees nothing else meanwhile, a stop
-/// included.
+/// How long a delivery may wait for uploads, unless `max.write.duration.ms` is less; the runtime sees
+/// nothing else meanwhile, a stop included.
 const DELIVERY_WAIT: Duration = Duration::from_secs(4);
 /// How long partitions that are taken away may take to finish what is under way, and again to abort
 /// what is given up. Below the default `task.shutdown.graceful.timeout.ms` of 5 s.
@@ -44,6 +42,8 @@ pub(super) struct S3SinkTask {
     /// Whether the bucket was there once: afterwards the requests themselves say what is wrong.
     bucket_seen: bool,
     jobs: JoinSet<Outcome>,
+    /// The task's part of the worker's memory for open files.
+    memory: MemoryShare,
     /// Whose job it is: what a job that panics cannot say itself.
     owners: HashMap<Id, TopicPartition>,
     /// Until when the present delivery may wait.
@@ -77,15 +77,18 @@ impl S3SinkTask {
         for warning in config.warnings.iter().filter(|_| context.task == 0) {
             tracing::warn!(connector, warning, "the configuration is not taken as written");
         }
-        let bucket = Bucket::new(&config.store, &context.hosts)?;
+        let (hosts, defaults, metrics) = (&context.hosts, &context.defaults, &context.metrics);
+        let bucket = Bucket::new(&config.store, hosts, defaults, metrics)?;
+        let config = Arc::new(config);
         Ok(Self {
-            config: Arc::new(config),
-            uploader: Uploader::new(bucket, context.ledger, context.metrics.clone()),
+            uploader: Uploader::new(bucket, context.ledger, config.clone(), metrics.clone()),
+            config,
             metrics: context.metrics,
             reporter: context.reporter,
             partitions: BTreeMap::new(),
             bucket_seen: false,
             jobs: JoinSet::new(),
+            memory: context.defaults.memory.share(),
             owners: HashMap::new(),
             deadline: Instant::now(),
             failure: String::new(),
@@ -142,11 +145,13 @@ impl S3SinkTask {
         Ok(())
     }
 
-    /// Gives memory back until the task is within its bound, the largest file first.
+    /// Gives memory back while the worker's sinks hold too much and this task more than its part; the
+    /// largest files first.
     async fn free_memory(&mut self) -> Result<(), ConnectError> {
-        while MEMORY_MAX < self.partitions.values().map(PartitionWriter::memory).sum() {
+        while self.holds_too_much() {
+            let part = self.memory.part();
             let largest = self.partitions.values_mut().max_by_key(|writer| writer.open_memory());
-            let is_large = |writer: &PartitionWriter| MEMORY_MAX / 4 < writer.open_memory();
+            let is_large = |writer: &PartitionWriter| part / 4 < writer.open_memory();
             let has_jobs = !self.jobs.is_empty();
             let is_smaller = match largest.filter(|writer| is_large(writer) || !has_jobs) {
                 Some(writer) => writer.shrink()?,
@@ -161,6 +166,11 @@ impl S3SinkTask {
         Ok(())
     }
 
+    fn holds_too_much(&mut self) -> bool {
+        self.memory.hold(self.partitions.values().map(PartitionWriter::memory).sum());
+        self.memory.must_shrink()
+    }
+
     /// Starts a job for each partition that has work and no job.
     fn start_jobs(&mut self) {
         let ready = self.partitions.iter().filter(|(_, writer)| writer.has_work());
@@ -171,11 +181,11 @@ impl S3SinkTask {
     fn start_job(&mut self, partition: &TopicPartition) {
         let Some(writer) = self.partitions.get_mut(partition) else { return };
         let Some(work) = writer.work() else { return };
-        let bytes = work.memory();
+        let (bytes, since_ms) = (work.memory(), work.since_ms());
         let job = self.uploader.clone().run(partition.clone(), work);
         let handle = self.jobs.spawn(job);
         self.owners.insert(handle.id(), partition.clone());
-        writer.started(handle, bytes);
+        writer.started(handle, bytes, since_ms);
     }
 
     /// Takes what finished jobs hand back, without waiting.
@@ -278,9 +288,14 @@ impl S3SinkTask {
         }
     }
 
-    fn show(&self) {
+    fn show(&mut self) {
+        self.memory.hold(self.partitions.values().map(PartitionWriter::memory).sum());
+        set_gauge(&self.metrics.sink_buffer_bytes, self.memory.held() as u64);
         let open: usize = self.partitions.values().map(PartitionWriter::open_files).sum();
         set_gauge(&self.metrics.sink_open_files, open as u64);
+        let oldest = self.partitions.values().filter_map(PartitionWriter::oldest_ms).min();
+        let age = oldest.map_or(0, |oldest| chrono::Utc::now().timestamp_millis() - oldest);
+        self.metrics.sink_unflushed_age_ms.set(age.max(0));
     }
 }
 
@@ -309,7 +324,7 @@ impl SinkTask for S3SinkTask {
     }
 
     async fn put(&mut self, batch: &SinkBatch) -> Result<(), ConnectError> {
-        self.deadline = Instant::now() + DELIVERY_WAIT;
+        self.deadline = Instant::now() + DELIVERY_WAIT.min(self.config.write_max);
         self.collect_jobs()?;
         self.repeat_failed().await?;
         let now_ms = chrono::Utc::now().timestamp_millis();

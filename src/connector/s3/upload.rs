@@ -11,11 +11,13 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use futures::FutureExt;
 use futures::stream::{self, StreamExt as _};
 use tokio::sync::Semaphore;
 
+use super::config::S3Config;
 use super::file::{ClosedFile, Stage, Transfer};
 use super::group::ClosedGroup;
 use super::store::{Bucket, Completion};
@@ -30,11 +32,15 @@ const PARTS_IN_FLIGHT: usize = 8;
 /// Files of a job that are worked on at a time: a partition may close a thousand together.
 const FILES_IN_FLIGHT: usize = 16;
 
+/// Between two attempts at tags.
+const TAGGING_BACKOFF_MAX: Duration = Duration::from_secs(10);
+
 /// What jobs need.
 #[derive(Clone)]
 pub(super) struct Uploader {
     pub(super) bucket: Bucket,
     pub(super) ledger: Arc<dyn FileLedger>,
+    config: Arc<S3Config>,
     metrics: Arc<TaskMetrics>,
     slots: Arc<Semaphore>,
 }
@@ -70,15 +76,25 @@ impl Work {
             Self::Files(group) => group.memory(),
         }
     }
+
+    /// When the first record of the closed files came.
+    pub(super) fn since_ms(&self) -> Option<i64> {
+        match self {
+            Self::Parts { .. } => None,
+            Self::Files(group) => Some(group.since_ms),
+        }
+    }
 }
 
 impl Uploader {
     pub(super) fn new(
         bucket: Bucket,
         ledger: Arc<dyn FileLedger>,
+        config: Arc<S3Config>,
         metrics: Arc<TaskMetrics>,
     ) -> Self {
-        Self { bucket, ledger, metrics, slots: Arc::new(Semaphore::new(PARTS_IN_FLIGHT)) }
+        let slots = Arc::new(Semaphore::new(PARTS_IN_FLIGHT));
+        Self { bucket, ledger, config, metrics, slots }
     }
 
     /// Does `work` of `partition` as far as it goes.
@@ -109,7 +125,7 @@ impl Uploader {
         partition: &TopicPartition,
         group: &mut ClosedGroup,
     ) -> Result<(), ConnectError> {
-        let ClosedGroup { files, next } = group;
+        let ClosedGroup { files, next, .. } = group;
         let uploads = files.iter_mut().filter(|file| file.stage == Stage::Uploading);
         all(uploads.map(|file| self.upload_rest(partition, file))).await?;
 
@@ -160,7 +176,9 @@ impl Uploader {
             let slot = self.slots.acquire().await.expect("the semaphore is never closed");
             let length = part.len() as u64;
             let index = transfer.etags.len();
+            let begun = Instant::now();
             let etag = self.bucket.put_part(key, &upload_id, index, part).await?;
+            self.metrics.sink_upload_seconds.observe(begun.elapsed());
             drop(slot);
             transfer.etags.push(etag);
             transfer.pending.pop_front();
@@ -176,6 +194,7 @@ impl Uploader {
             Completion::Done => {
                 fail::fail_point!("s3.after-complete-upload");
                 transfer.only_part = None;
+                self.tag(&file.row()).await?;
                 file.stage = Stage::Completed;
                 Ok(())
             }
@@ -195,10 +214,46 @@ impl Uploader {
         }
     }
 
+    /// Puts the tags of `s3.object.tagging` on an object of values that is there.
+    ///
+    /// # Errors
+    /// When it fails and must not.
+    pub(super) async fn tag(&self, file: &SinkFile) -> Result<(), ConnectError> {
+        let Some(tagging) = &self.config.tagging else { return Ok(()) };
+        if !self.config.naming.is_of_values(&file.key) {
+            return Ok(());
+        }
+        let own = [
+            ("startOffset", file.first_offset.to_string()),
+            ("endOffset", file.last_offset.to_string()),
+            ("recordCount", file.records.to_string()),
+        ];
+        let own = own.map(|(name, value)| (name.to_owned(), value)).into_iter();
+        let tags: Vec<_> = own.chain(tagging.extra.iter().cloned()).collect();
+        let mut delay = Duration::from_millis(tagging.backoff_ms);
+        for attempt in 1.. {
+            let Err(error) = self.bucket.tag(&file.key, &tags).await else { return Ok(()) };
+            if attempt < tagging.attempts {
+                tokio::time::sleep(delay.min(TAGGING_BACKOFF_MAX)).await;
+                delay = delay.saturating_mul(2);
+                continue;
+            }
+            if tagging.must_succeed {
+                let text = "the object's tags were not put";
+                return Err(ConnectError::config(text).because(error));
+            }
+            tracing::warn!(key = file.key, error = error.trace(), "an object stays without tags");
+            break;
+        }
+        Ok(())
+    }
+
     fn count(&self, files: &[ClosedFile]) {
         self.metrics.sink_files.inc_by(files.len() as u64);
-        let transfers = files.iter().filter_map(|file| file.transfer.as_ref());
-        self.metrics.sink_bytes.inc_by(transfers.map(|transfer| transfer.uploaded).sum());
+        for transfer in files.iter().filter_map(|file| file.transfer.as_ref()) {
+            self.metrics.sink_bytes.inc_by(transfer.uploaded);
+            self.metrics.sink_file_sizes.observe(transfer.uploaded);
+        }
         for file in files {
             let (first, last) = (file.first_offset, file.last_offset);
             let (key, records, reason) = (&file.key, file.records, file.reason);

@@ -1,5 +1,14 @@
 //! The S3 sink's task against a real S3 server over HTTP, with signature checks.
 
+/// Where credentials come from.
+mod credentials;
+/// What networks and stores do to requests.
+mod faults;
+/// Workers that die and groups that do not rest.
+mod kill;
+mod lane;
+/// The sink as users run it.
+mod service;
 mod support;
 
 use std::time::Duration;

@@ -1,7 +1,7 @@
 //! A sink task without a worker: rows in, objects in the real server's folder, a ledger in memory.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_trait::async_trait;
@@ -13,7 +13,7 @@ use ferroconnect::data::{
     Value,
 };
 use ferroconnect::error::ConnectError;
-use ferroconnect::metrics::{Metrics, TaskSide};
+use ferroconnect::metrics::{Metrics, TaskMetrics, TaskSide};
 
 use crate::support::services;
 
@@ -138,6 +138,8 @@ pub(super) struct Sink {
     pub(super) ledger: Arc<MemoryLedger>,
     pub(super) props: Props,
     pub(super) defaults: SinkDefaults,
+    pub(super) registry: Metrics,
+    pub(super) metrics: Arc<TaskMetrics>,
 }
 
 impl Sink {
@@ -164,7 +166,9 @@ impl Sink {
             secret_access_key: Some(Secret::new(services().s3_secret_key.clone())),
             ..SinkDefaults::default()
         };
-        Self { bucket, ledger: Arc::default(), props, defaults }
+        let registry = Metrics::new();
+        let metrics = registry.task("sink", 0, TaskSide::Sink);
+        Self { bucket, ledger: Arc::default(), props, defaults, registry, metrics }
     }
 
     pub(super) fn task(&self) -> Box<dyn SinkTask> {
@@ -180,7 +184,7 @@ impl Sink {
             defaults: Arc::new(self.defaults.clone()),
             ledger: self.ledger.clone(),
             reporter: None,
-            metrics: Metrics::new().task("sink", 0, TaskSide::Sink),
+            metrics: self.metrics.clone(),
         };
         construct_task(props, context).expect("a task")
     }
@@ -191,22 +195,7 @@ impl Sink {
 
     /// The keys in the bucket, in order.
     pub(super) fn keys(&self) -> Vec<String> {
-        let root = services().s3_dir.join(&self.bucket);
-        let (mut keys, mut folders) = (Vec::new(), vec![root.clone()]);
-        while let Some(folder) = folders.pop() {
-            for entry in std::fs::read_dir(folder).expect("a folder") {
-                let path = entry.expect("an entry").path();
-                if path.is_dir() {
-                    folders.push(path);
-                } else {
-                    keys.push(
-                        path.strip_prefix(&root).expect("below the root").display().to_string(),
-                    );
-                }
-            }
-        }
-        keys.sort();
-        keys
+        keys_in(&services().s3_dir.join(&self.bucket))
     }
 
     pub(super) fn path(&self, key: &str) -> PathBuf {
@@ -215,10 +204,15 @@ impl Sink {
 
     /// The `id` of every row in every Parquet object, in key order.
     pub(super) fn ids(&self) -> Vec<i32> {
+        self.ids_in(&services().s3_dir.join(&self.bucket))
+    }
+
+    /// As [`Sink::ids`], of another folder.
+    pub(super) fn ids_in(&self, root: &Path) -> Vec<i32> {
         use parquet::file::reader::{FileReader as _, SerializedFileReader};
         let mut ids = Vec::new();
-        for key in self.keys() {
-            let file = std::fs::File::open(self.path(&key)).expect("an object");
+        for key in keys_in(root) {
+            let file = std::fs::File::open(root.join(&key)).expect("an object");
             let reader = SerializedFileReader::new(file).expect("Parquet");
             for row in reader.get_row_iter(None).expect("rows") {
                 use parquet::record::RowAccessor as _;
@@ -227,6 +221,25 @@ impl Sink {
         }
         ids
     }
+}
+
+/// The files below `root`, in order; parts of uploads do not count.
+fn keys_in(root: &Path) -> Vec<String> {
+    let (mut keys, mut folders) = (Vec::new(), vec![root.to_owned()]);
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                let key = path.strip_prefix(root).expect("below the root");
+                keys.push(key.display().to_string());
+            }
+        }
+    }
+    keys.retain(|key| !key.starts_with(".ferroconnect-uploads"));
+    keys.sort();
+    keys
 }
 
 pub(super) fn partition(number: i32) -> TopicPartition {

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Bytes, Incoming};
-use hyper::header::HOST;
+use hyper::header::{CONTENT_LENGTH, HOST};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{HeaderMap, Method, Request, Response, Uri};
@@ -211,7 +211,9 @@ async fn forward(
     let reply = request.send().await.map_err(io::Error::other)?;
     let mut answer = Response::builder().status(reply.status());
     for (name, value) in reply.headers() {
-        if !is_of_the_connection(name.as_str()) {
+        // The length of what a HEAD does not bring stands in the header alone.
+        let tells_length = *method == Method::HEAD && name == CONTENT_LENGTH;
+        if tells_length || !is_of_the_connection(name.as_str()) {
             answer = answer.header(name, value);
         }
     }

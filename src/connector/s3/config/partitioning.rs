@@ -22,7 +22,7 @@ impl Reader {
         };
         let tombstones = writes_nulls.then(|| parsed.string(def::TOMBSTONE_PARTITION));
         if tombstones.as_ref().is_some_and(|path| is_odd_path(path)) {
-            self.error(
+            self.start_error(
                 def::TOMBSTONE_PARTITION,
                 "object names would have an empty or relative part; write a plain name",
             );
@@ -50,14 +50,14 @@ impl Reader {
             def::TIME_PARTITIONER => {
                 let duration_ms = parsed.integer(def::PARTITION_DURATION_MS);
                 if duration_ms <= 0 {
-                    self.error(
+                    self.start_error(
                         def::PARTITION_DURATION_MS,
                         "Partition duration needs to be a positive.",
                     );
                 }
                 let path_format = parsed.string(def::PATH_FORMAT);
                 if path_format.is_empty() || path_format == delim {
-                    self.error(def::PATH_FORMAT, "Path format cannot be empty.");
+                    self.start_error(def::PATH_FORMAT, "Path format cannot be empty.");
                 }
                 self.time(parsed, duration_ms, &path_format)
             }
@@ -66,32 +66,32 @@ impl Reader {
     }
 
     fn time(&mut self, parsed: &Parsed, duration_ms: i64, path_format: &str) -> Option<Scheme> {
-        let errors_before = self.errors.len();
+        let errors_before = self.start_errors.len();
         let locale = parsed.string(def::LOCALE);
         if locale.is_empty() {
-            self.error(def::LOCALE, "Locale cannot be empty.");
+            self.start_error(def::LOCALE, "Locale cannot be empty.");
         }
         let zone = Zone::parse(&parsed.string(def::TIMEZONE));
         if zone.is_none() {
-            self.error(def::TIMEZONE, "Timezone cannot be empty.");
+            self.start_error(def::TIMEZONE, "Timezone cannot be empty.");
         }
         let name = parsed.string(def::TIMESTAMP_EXTRACTOR);
         let extractor = Extractor::of(&name, &parsed.string(def::TIMESTAMP_FIELD));
         if extractor.is_none() {
             let message = format!("Invalid timestamp extractor: {name}");
-            self.error(def::TIMESTAMP_EXTRACTOR, message);
+            self.start_error(def::TIMESTAMP_EXTRACTOR, message);
         }
         let delim = parsed.string(def::DIRECTORY_DELIM);
         let path_format = path_format.strip_suffix(&delim).unwrap_or(path_format);
         let pattern = Pattern::new(path_format, &locale);
         if let Err(reason) = &pattern {
-            self.error(def::PATH_FORMAT, reason.clone());
+            self.start_error(def::PATH_FORMAT, reason.clone());
         }
         let (zone, extractor, pattern) = (zone?, extractor?, pattern.ok()?);
         let mut sample = String::new();
         let _ = pattern.format(0, zone, &mut sample);
-        if errors_before == self.errors.len() && is_odd_path(&sample) {
-            self.error(
+        if errors_before == self.start_errors.len() && is_odd_path(&sample) {
+            self.start_error(
                 def::PATH_FORMAT,
                 "object names would have an empty or relative part; write the pattern without \
                  \"/\" at its ends and without \"//\"",

@@ -1,6 +1,7 @@
 //! The configuration as read from files and the worker's settings.
 
 use super::*;
+use crate::config::Secret;
 
 fn example() -> Props {
     let text = include_str!("../../../../connectors/s3-sink.json");
@@ -28,13 +29,18 @@ fn worker() -> SinkDefaults {
         secret_access_key: Some(Secret::new("secret")),
         session_token: None,
         rotate_idle_interval_ms: Some(1_500),
+        ..SinkDefaults::default()
     }
+}
+
+fn endpoint(url: &str) -> Place {
+    Place::Endpoint(url::Url::parse(url).unwrap())
 }
 
 #[test]
 fn the_example_file_uses_the_workers_endpoint_and_keys() {
     let config = S3Config::new(&example(), &worker()).unwrap();
-    assert_eq!(config.store.endpoint.unwrap().as_str(), "http://minio:9000/");
+    assert_eq!(config.store.place, endpoint("http://minio:9000/"));
     assert_eq!(config.store.region, "eu-central-1");
     assert!(matches!(config.store.credentials, Credentials::Static { access_key_id, .. }
         if access_key_id == "id"));
@@ -57,7 +63,7 @@ fn what_the_file_says_wins() {
         ("s3.compression.type", "gzip"),
     ]);
     let config = S3Config::new(&props, &worker()).unwrap();
-    assert_eq!(config.store.endpoint.unwrap().as_str(), "https://minio:9000/");
+    assert_eq!(config.store.place, endpoint("https://minio:9000/"));
     assert_eq!(config.store.region, "x");
     assert!(matches!(config.store.credentials, Credentials::Static { access_key_id, .. }
         if access_key_id == "own"));
@@ -68,9 +74,9 @@ fn what_the_file_says_wins() {
 #[test]
 fn alone_it_is_amazon_with_the_machines_credentials() {
     let config = S3Config::new(&example(), &SinkDefaults::default()).unwrap();
-    assert_eq!(config.store.endpoint, None);
+    assert_eq!(config.store.place, Place::Amazon);
     assert_eq!(config.store.region, "us-west-2");
-    assert_eq!(config.store.credentials, Credentials::Machine);
+    assert_eq!(config.store.credentials, Credentials::Source(Source::Anywhere));
     assert_eq!(config.limits.idle_interval_ms, Some(60_000));
 }
 
@@ -141,8 +147,8 @@ fn what_only_the_whole_configuration_can_tell() {
         (
             &[("store.url", "ftp://x")],
             "store.url",
-            "store.url \"ftp://x\" is no address of an S3 store; write http://host:port or \
-             https://host",
+            "store.url \"ftp://x\" is no address of an S3 store; write http://host:port, \
+             https://host, or file:///folder",
         ),
         (
             &[("flush.size", "x")],
@@ -154,4 +160,95 @@ fn what_only_the_whole_configuration_can_tell() {
         let errors = S3Config::new(&with(changes), &worker()).unwrap_err();
         assert!(errors.contains(&ConfigError::new(key, message)), "{changes:?}: {errors:?}");
     }
+}
+
+/// What the original tells only when a task starts is no reason to refuse a file.
+#[test]
+fn a_file_that_the_original_accepts_is_accepted() {
+    let rows: [(&[(&str, &str)], bool); 10] = [
+        (&[("partitioner.class", "HourlyPartitioner")], true),
+        (&[("partitioner.class", "TimeBasedPartitioner"), ("path.format", "yyyy-bb")], true),
+        (&[("rotate.schedule.interval.ms", "60000")], true),
+        (&[("store.url", "ftp://x")], true),
+        (&[("s3.proxy.url", "not a url")], true),
+        (&[("s3.ssea.name", "AES256"), ("s3.sse.customer.key", "AAAA")], true),
+        (&[("s3.object.tagging.key.value.pairs", "team")], true),
+        (&[("partitioner.class", "FieldPartitioner")], false),
+        (&[("behavior.on.null.values", "write")], false),
+        (&[("s3.wan.mode", "true")], false),
+    ];
+    for (changes, is_accepted) in rows {
+        let props = with(changes);
+        let refusals = S3Config::refusals(&props, &worker());
+        assert_eq!(refusals.is_empty(), is_accepted, "{changes:?}: {refusals:?}");
+        S3Config::new(&props, &worker()).expect_err("no task starts with it");
+    }
+}
+
+#[test]
+fn credentials_come_from_where_the_provider_says() {
+    const V2: &str = "software.amazon.awssdk.auth.credentials";
+    let of = |class: &str, worker: &SinkDefaults, more: &[(&str, &str)]| {
+        let mut props = with(&[("s3.credentials.provider.class", class)]);
+        props.extend(more.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));
+        S3Config::new(&props, worker).map(|config| config.store.credentials)
+    };
+    let bare = SinkDefaults::default();
+    for (class, source) in [
+        ("DefaultCredentialsProvider", Source::Anywhere),
+        ("EnvironmentVariableCredentialsProvider", Source::Environment),
+        ("ProfileCredentialsProvider", Source::Profile),
+        ("InstanceProfileCredentialsProvider", Source::Instance),
+        ("ContainerCredentialsProvider", Source::Container),
+        ("WebIdentityTokenFileCredentialsProvider", Source::WebIdentity),
+    ] {
+        let found = of(&format!("{V2}.{class}"), &bare, &[]).unwrap();
+        assert_eq!(found, Credentials::Source(source), "{class}");
+    }
+    for (class, source) in [
+        ("com.amazonaws.auth.DefaultAWSCredentialsProviderChain", Source::Anywhere),
+        ("com.amazonaws.auth.profile.ProfileCredentialsProvider", Source::Profile),
+        ("com.amazonaws.auth.EC2ContainerCredentialsProviderWrapper", Source::Anywhere),
+        ("com.amazonaws.auth.WebIdentityTokenCredentialsProvider", Source::WebIdentity),
+    ] {
+        assert_eq!(of(class, &bare, &[]).unwrap(), Credentials::Source(source), "{class}");
+    }
+    // The worker's keys are its environment: a profile is asked all the same.
+    let profile = format!("{V2}.ProfileCredentialsProvider");
+    let found = of(&profile, &worker(), &[]).unwrap();
+    assert_eq!(found, Credentials::Source(Source::Profile));
+    let keys = [("aws.access.key.id", "own"), ("aws.secret.access.key", "own-secret")];
+    let found = of(&profile, &worker(), &keys).unwrap();
+    assert!(matches!(found, Credentials::Static { access_key_id, .. } if access_key_id == "own"));
+
+    let assume = "io.confluent.connect.s3.auth.AwsAssumeRoleCredentialsProvider";
+    let errors = of(assume, &bare, &[]).unwrap_err();
+    let texts: Vec<_> = errors.iter().map(|error| error.message.as_str()).collect();
+    assert_eq!(
+        texts,
+        ["sts.role.arn", "sts.role.session.name", "sts.role.external.id"].map(|name| format!(
+            "Missing required configuration \"{name}\" which has no default value."
+        ))
+    );
+    let role = [
+        ("s3.credentials.provider.sts.role.arn", "arn:aws:iam::1:role/r"),
+        ("s3.credentials.provider.sts.role.session.name", "s"),
+        ("s3.credentials.provider.sts.role.external.id", "e"),
+    ];
+    let found = of(assume, &bare, &role).unwrap();
+    assert!(matches!(found, Credentials::Role(Role { keys: None, external_id, .. })
+        if external_id == "e"));
+}
+
+#[test]
+fn a_folder_can_stand_for_the_store() {
+    let config = S3Config::new(&with(&[("store.url", "file:///tmp/lake")]), &worker()).unwrap();
+    assert_eq!(config.store.place, Place::Folder("/tmp/lake".into()));
+}
+
+#[test]
+fn the_accelerated_endpoint_is_amazons() {
+    let wan = with(&[("s3.wan.mode", "true"), ("s3.path.style.access.enabled", "false")]);
+    let config = S3Config::new(&wan, &SinkDefaults::default()).unwrap();
+    assert_eq!(config.store.place, Place::Accelerated);
 }

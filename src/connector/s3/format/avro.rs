@@ -210,6 +210,10 @@ impl RecordWriter for AvroWriter {
         self.block.capacity() + held + self.output.capacity()
     }
 
+    fn size(&self) -> usize {
+        self.block.len() + self.held.as_ref().map_or(0, Vec::len) + self.output.len()
+    }
+
     fn flush(&mut self) -> Result<(), ConnectError> {
         self.end_block()?;
         self.begin(None);

@@ -85,6 +85,10 @@ impl RecordWriter for BytesWriter {
         self.lines.memory()
     }
 
+    fn size(&self) -> usize {
+        self.lines.size()
+    }
+
     fn flush(&mut self) -> Result<(), ConnectError> {
         self.lines.flush()
     }

@@ -102,6 +102,10 @@ impl RecordWriter for JsonWriter {
         self.lines.memory()
     }
 
+    fn size(&self) -> usize {
+        self.lines.size()
+    }
+
     fn flush(&mut self) -> Result<(), ConnectError> {
         self.lines.flush()
     }

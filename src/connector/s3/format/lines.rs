@@ -98,6 +98,13 @@ impl Lines {
         }
     }
 
+    pub(super) fn size(&self) -> usize {
+        match &self.output {
+            Output::Plain { bytes, .. } => bytes.len(),
+            Output::Gzip { encoder, .. } => encoder.get_ref().len(),
+        }
+    }
+
     pub(super) fn flush(&mut self) -> Result<(), ConnectError> {
         match &mut self.output {
             Output::Plain { .. } => Ok(()),

@@ -87,6 +87,10 @@ pub(crate) trait RecordWriter: Send {
     /// About how many bytes are held, those of [`RecordWriter::output`] among them.
     fn memory(&self) -> usize;
 
+    /// About how many bytes the file has beyond those that were taken from
+    /// [`RecordWriter::output`].
+    fn size(&self) -> usize;
+
     /// Encodes what is held back for better compression, so that [`RecordWriter::output`] has it.
     ///
     /// # Errors

@@ -101,6 +101,7 @@ fn left(path: &str, first_offset: i64, last_offset: i64, is_present: bool) -> (S
         key: format!("topics/t/{path}/t+0+{first_offset:010}.json"),
         upload_id: Some("u".to_owned()),
         etags: vec!["e".to_owned()],
+        records: 1,
     };
     (file, is_present)
 }

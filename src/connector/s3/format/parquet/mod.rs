@@ -296,6 +296,14 @@ impl RecordWriter for ParquetWriter {
             })
     }
 
+    fn size(&self) -> usize {
+        let encoder = self.encoder.as_ref();
+        self.held()
+            + encoder.map_or(self.finished.len(), |encoder| {
+                encoder.in_progress_size() + encoder.inner().len()
+            })
+    }
+
     fn flush(&mut self) -> Result<(), ConnectError> {
         let flushed = self.encode().and_then(|()| match &mut self.encoder {
             Some(encoder) => encoder.flush().and_then(|()| Ok(encoder.sync()?)),
