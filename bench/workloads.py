@@ -184,22 +184,24 @@ class Snapshot:
 
 
 class Sink:
-    """Narrow JSON records with schemas, 4 partitions, to Parquet objects."""
+    """Narrow JSON records with schemas to objects, `paths` of them at a time in each partition."""
 
-    PARTITIONS = 4
     FILES_PER_PARTITION = 5
 
-    def __init__(self, services, rows):
+    def __init__(self, services, rows, partitions=4, paths=1):
+        self.partitions, self.paths = partitions, paths
+        self.cuts = self.FILES_PER_PARTITION if paths == 1 else 1
         # Every file is full: the last one too is completed by flush.size.
-        self.flush_size = max(1, rows // (self.PARTITIONS * self.FILES_PER_PARTITION))
-        self.rows = self.flush_size * self.PARTITIONS * self.FILES_PER_PARTITION
+        self.flush_size = max(1, rows // (partitions * self.cuts))
+        self.rows = self.flush_size * partitions * self.cuts
+        self.files = partitions * self.cuts * paths
         self.services = services
-        self.topic = f"bench_sink_{os.getpid()}"
+        self.topic = f"bench_sink_{os.getpid()}_{partitions}_{paths}"
         self.run_number = 0
 
     def prepare(self):
         command = ("fill", "--kafka", self.services.kafka, "--topic", self.topic, "--rows", self.rows)
-        tool(*command, "--partitions", self.PARTITIONS)
+        tool(*command, "--partitions", self.partitions)
         (self.services.s3_dir / BUCKET).mkdir(parents=True, exist_ok=True)
 
     def clean(self):
@@ -214,7 +216,7 @@ class Sink:
 
     def run(self, **more):
         self.run_number += 1
-        name = f"bench-sink-{os.getpid()}-{self.run_number}"
+        name = f"bench-sink-{os.getpid()}-{self.partitions}-{self.paths}-{self.run_number}"
         folder = self.services.s3_dir / BUCKET / name / self.topic
         config = {
             "connector.class": "io.confluent.connect.s3.S3SinkConnector",
@@ -231,6 +233,10 @@ class Sink:
             "aws.access.key.id": "<YOUR_KEY>",
             "aws.secret.access.key": "<YOUR_SECRET>",
         }
+        if self.paths > 1:
+            # The column k of row i is i % 1000.
+            config["partitioner.class"] = "io.confluent.connect.storage.partitioner.FieldPartitioner"
+            config["partition.field.name"] = "k"
         config.update({key.replace("_", "."): value for key, value in more.items()})
         worker = Worker(self.services)
         worker.forget()
@@ -249,12 +255,14 @@ class Sink:
         figures["ledger"] = ledger
         if not ledger["exact"]:
             raise BenchError(f"the objects are not the topic: {ledger}")
+        # Ten million rows several times would fill the disk.
+        shutil.rmtree(folder.parent, ignore_errors=True)
         return figures
 
     def _wait_for_files(self, worker, folder, timeout=900):
         deadline = time.monotonic() + timeout
         checked = time.monotonic()
-        while count_files(folder) < self.PARTITIONS * self.FILES_PER_PARTITION:
+        while count_files(folder) < self.files:
             if time.monotonic() - checked > 1:
                 worker.check()
                 checked = time.monotonic()
@@ -353,6 +361,6 @@ def check_topic(services, topic, rows, figures, keep=False):
 
 def count_files(folder):
     try:
-        return sum(count_files(e.path) if e.is_dir() else e.name.endswith(".parquet") for e in os.scandir(folder))
+        return sum(count_files(e.path) if e.is_dir() else e.name.endswith((".parquet", ".json")) for e in os.scandir(folder))
     except FileNotFoundError:
         return 0

@@ -1,6 +1,7 @@
-//! The ledger check of the sink: the rows in the Parquet objects.
+//! The ledger check of the sink: the rows in the Parquet and JSON objects.
 
 use std::fs::File;
+use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -15,10 +16,15 @@ use crate::ledger::Ids;
 pub(crate) fn ledger(dir: &Path, rows: u64) -> Result<Value> {
     let mut ids = Ids::new(rows)?;
     let (mut objects, mut bytes) = (0_u64, 0_u64);
-    for path in parquet_files(dir)? {
+    for path in files(dir)? {
+        let read = match path.extension().and_then(|extension| extension.to_str()) {
+            Some("parquet") => read_ids,
+            Some("json") => read_lines,
+            _ => continue,
+        };
         objects += 1;
         bytes += std::fs::metadata(&path)?.len();
-        read_ids(&path, &mut ids).with_context(|| path.display().to_string())?;
+        read(&path, &mut ids).with_context(|| path.display().to_string())?;
     }
     let mut verdict = ids.verdict();
     verdict["objects"] = objects.into();
@@ -40,13 +46,24 @@ fn read_ids(path: &Path, ids: &mut Ids) -> Result<()> {
     Ok(())
 }
 
-fn parquet_files(dir: &Path) -> Result<Vec<PathBuf>> {
+/// Lines as JsonFormat writes them: the id comes first.
+fn read_lines(path: &Path, ids: &mut Ids) -> Result<()> {
+    for line in BufReader::new(File::open(path)?).lines() {
+        let line = line?;
+        let rest = line.strip_prefix("{\"id\":").context("a line does not start with the id")?;
+        let (id, _) = rest.split_once(',').context("a line has the id alone")?;
+        ids.see(id.parse()?);
+    }
+    Ok(())
+}
+
+fn files(dir: &Path) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(dir).with_context(|| dir.display().to_string())? {
         let path = entry?.path();
         if path.is_dir() {
-            found.append(&mut parquet_files(&path)?);
-        } else if path.extension().is_some_and(|extension| extension == "parquet") {
+            found.append(&mut files(&path)?);
+        } else {
             found.push(path);
         }
     }
