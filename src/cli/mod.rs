@@ -1,7 +1,10 @@
 //! The command line. The only place that reads the environment, and the only one that prints.
 #![expect(clippy::print_stdout, reason = "commands print their results")]
 
+mod cluster;
 mod declarative;
+mod moving;
+mod rest_client;
 #[cfg(feature = "analytics")]
 mod scd2;
 mod table;
@@ -55,6 +58,8 @@ enum Command {
     Diff(declarative::Diff),
     Delete(declarative::Delete),
     Status(declarative::Status),
+    Import(moving::Import),
+    Export(moving::Export),
     /// Print the OpenAPI document of the REST API
     Openapi {
         /// As YAML
@@ -91,6 +96,8 @@ fn dispatch(command: Option<Command>, environment: &Environment) -> anyhow::Resu
         Some(Command::Diff(arguments)) => declarative::diff(&arguments, environment),
         Some(Command::Delete(arguments)) => declarative::delete(&arguments, environment),
         Some(Command::Status(arguments)) => declarative::status(&arguments, environment),
+        Some(Command::Import(arguments)) => moving::import(&arguments, environment),
+        Some(Command::Export(arguments)) => moving::export(&arguments, environment),
         Some(Command::Openapi { yaml }) => {
             let document = crate::rest::document();
             let text = if yaml { document.to_yaml()? } else { document.to_pretty_json()? };
@@ -98,6 +105,12 @@ fn dispatch(command: Option<Command>, environment: &Environment) -> anyhow::Resu
             Ok(ExitCode::SUCCESS)
         }
     }
+}
+
+/// Runs a command that waits for the network.
+fn block_on(work: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Result<ExitCode> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.context("cannot start the runtime")?.block_on(work)
 }
 
 /// The connector files of a folder, in order.

@@ -131,6 +131,26 @@ impl Admin {
         }
     }
 
+    /// How many members `group` has now; 0 for an unknown group.
+    ///
+    /// # Errors
+    /// When the cluster does not answer within `deadline`.
+    pub async fn group_members(
+        &self,
+        group: &str,
+        deadline: Duration,
+    ) -> Result<usize, ConnectError> {
+        let (client, group) = (self.client.clone(), group.to_owned());
+        blocking(move || {
+            let list = client.inner().fetch_group_list(Some(&group), deadline);
+            let list = list
+                .map_err(|error| context::call_failure("cannot read the group's members", error))?;
+            let found = list.groups().iter().find(|found| found.name() == group);
+            Ok(found.map_or(0, |found| found.members().len()))
+        })
+        .await
+    }
+
     /// The offsets that `group` has committed, by topic and partition; none for an unknown group.
     ///
     /// # Errors

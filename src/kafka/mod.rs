@@ -7,6 +7,7 @@
 mod admin;
 mod client_config;
 mod client_security;
+mod compacted;
 mod consumer;
 mod context;
 mod ffi;
@@ -16,5 +17,6 @@ mod rebalance;
 
 pub use admin::{Admin, CreateOutcome, GroupError, NewTopic};
 pub use client_config::{ClientKind, ClientProps, Translation};
+pub use compacted::read_compacted;
 pub use consumer::{Consumer, ConsumerEvent, ConsumerOptions, Message, MessageBatch, Span};
 pub use producer::{MessageHeaders, Outgoing, Producer, Refused, Reports};

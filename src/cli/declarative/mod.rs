@@ -1,7 +1,6 @@
 //! `ferroconnect apply`, `diff`, `delete` and `status`: a worker's connectors made equal to a folder of
 //! files. They speak the REST API only, so the worker may be any Kafka Connect.
 
-mod client;
 mod files;
 mod plan;
 mod render;
@@ -16,11 +15,11 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::Args;
 
-use self::client::Client;
 use self::files::Definition;
 use self::plan::{Action, Plan};
 use self::render::Paint;
-use super::{EXIT_LOOK, Environment};
+use super::rest_client::{Client, Status as ConnectorStatus};
+use super::{EXIT_LOOK, Environment, block_on};
 
 /// How a worker is reached, and which files say what it should have.
 #[derive(Args, Debug)]
@@ -160,21 +159,15 @@ pub(super) fn status(arguments: &Status, environment: &Environment) -> anyhow::R
             named.iter().map(|definition| (definition.name.as_str(), live.get(&definition.name)));
         let found: Vec<_> = found.collect();
         print!("{}", render::statuses(&found, Paint::of_stdout()));
-        let runs = found.iter().all(|(_, status)| status.is_some_and(client::Status::runs));
+        let runs = found.iter().all(|(_, status)| status.is_some_and(ConnectorStatus::runs));
         Ok(if runs { ExitCode::SUCCESS } else { ExitCode::from(EXIT_LOOK) })
     })
 }
 
 impl Target {
     fn open(&self, environment: &Environment) -> anyhow::Result<(Vec<Definition>, Client)> {
-        let url = self
-            .url
-            .as_deref()
-            .or_else(|| environment.get("FERROCONNECT_URL").map(String::as_str))
-            .unwrap_or("http://localhost:8083");
-        super::worker::install_crypto();
-        let token = environment.get("FERROCONNECT_TOKEN").map(String::as_str);
-        Ok((files::read(&self.paths)?, Client::new(url, token)?))
+        let client = Client::from_arguments(self.url.as_deref(), environment)?;
+        Ok((files::read(&self.paths)?, client))
     }
 }
 
@@ -207,7 +200,7 @@ async fn show(
 async fn carry_out(client: &Client, action: &Action) -> anyhow::Result<()> {
     let done = match action {
         Action::Create { definition } => {
-            client.create(definition).await?;
+            client.create(&definition.name, &definition.config).await?;
             "created"
         }
         Action::Update { name, config, .. } => {
@@ -241,9 +234,4 @@ fn confirm(yes: bool, question: &str) -> anyhow::Result<()> {
         "nothing was changed"
     );
     Ok(())
-}
-
-fn block_on(work: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Result<ExitCode> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    runtime.context("cannot start the runtime")?.block_on(work)
 }

@@ -3,9 +3,9 @@
 use std::fmt::Write;
 use std::io::IsTerminal;
 
-use super::client::{KeyError, Status};
 use super::files::Definition;
 use super::plan::{Action, Change, Plan};
+use crate::cli::rest_client::{KeyError, Status};
 use crate::cli::table;
 
 /// Whether colours are wanted.

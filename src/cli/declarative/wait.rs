@@ -3,9 +3,9 @@
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use super::client::Client;
 use super::render::{self, Paint};
 use crate::cli::EXIT_LOOK;
+use crate::cli::rest_client::{Client, Status};
 
 const POLL: Duration = Duration::from_millis(250);
 
@@ -22,7 +22,7 @@ pub(super) async fn until_running(
         let found: Vec<_> = names.iter().map(|name| (*name, live.get(*name))).collect();
         let statuses = || found.iter().filter_map(|(_, status)| *status);
         let settled = |state: &str| matches!(state, "PAUSED" | "STOPPED");
-        let failed = statuses().any(super::client::Status::failed);
+        let failed = statuses().any(Status::failed);
         let all = statuses().count() == names.len()
             && statuses().all(|status| status.runs() || settled(&status.connector.state));
         if all || failed || Instant::now() >= deadline {

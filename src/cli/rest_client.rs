@@ -1,14 +1,14 @@
-//! The REST API as these commands need it.
+//! The REST API of any Kafka Connect worker, as the commands need it.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use anyhow::Context;
 use reqwest::{Method, RequestBuilder, StatusCode};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::files::Definition;
+use super::Environment;
 use crate::config::Props;
 
 /// Longer than a worker takes for its slowest answer.
@@ -52,6 +52,18 @@ pub(super) struct Part {
     pub(super) trace: Option<String>,
 }
 
+/// A source partition, or a partition of a topic, and the offset stored for it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct StoredOffset {
+    pub(super) partition: Value,
+    pub(super) offset: Value,
+}
+
+#[derive(Deserialize)]
+struct StoredOffsets {
+    offsets: Vec<StoredOffset>,
+}
+
 #[derive(Deserialize)]
 struct Info {
     config: Props,
@@ -83,9 +95,23 @@ struct ValidatedValue {
 }
 
 impl Client {
+    /// The worker that is named, by argument or by `FERROCONNECT_URL`; `FERROCONNECT_TOKEN` is sent to it.
+    ///
     /// # Errors
     /// When this is no http or https URL.
-    pub(super) fn new(url: &str, token: Option<&str>) -> anyhow::Result<Self> {
+    pub(super) fn from_arguments(
+        url: Option<&str>,
+        environment: &Environment,
+    ) -> anyhow::Result<Self> {
+        super::worker::install_crypto();
+        let variable = |name| environment.get(name).map(String::as_str);
+        let url = url.or_else(|| variable("FERROCONNECT_URL")).unwrap_or("http://localhost:8083");
+        Self::new(url, variable("FERROCONNECT_TOKEN"))
+    }
+
+    /// # Errors
+    /// When this is no http or https URL.
+    fn new(url: &str, token: Option<&str>) -> anyhow::Result<Self> {
         let no_url = || format!("\"{url}\" is no URL of a worker, such as http://localhost:8083");
         let mut base = url::Url::parse(url).with_context(no_url)?;
         anyhow::ensure!(matches!(base.scheme(), "http" | "https"), no_url());
@@ -148,10 +174,41 @@ impl Client {
         Ok(errors.collect())
     }
 
-    pub(super) async fn create(&self, definition: &Definition) -> anyhow::Result<()> {
-        let Definition { name, config, .. } = definition;
+    pub(super) async fn create(&self, name: &str, config: &Props) -> anyhow::Result<()> {
         let body = json!({"name": name, "config": config});
         self.call(Method::POST, &["connectors"], None, Some(body)).await.map(drop)
+    }
+
+    pub(super) async fn create_stopped(&self, name: &str, config: &Props) -> anyhow::Result<()> {
+        let body = json!({"name": name, "config": config, "initial_state": "STOPPED"});
+        self.call(Method::POST, &["connectors"], None, Some(body)).await.map(drop)
+    }
+
+    pub(super) async fn resume(&self, name: &str) -> anyhow::Result<()> {
+        self.call(Method::PUT, &["connectors", name, "resume"], None, None).await.map(drop)
+    }
+
+    pub(super) async fn pause(&self, name: &str) -> anyhow::Result<()> {
+        self.call(Method::PUT, &["connectors", name, "pause"], None, None).await.map(drop)
+    }
+
+    /// The offsets that a connector has stored.
+    pub(super) async fn offsets(&self, name: &str) -> anyhow::Result<Vec<StoredOffset>> {
+        let body = self.call(Method::GET, &["connectors", name, "offsets"], None, None).await?;
+        let found: StoredOffsets =
+            serde_json::from_value(body).context("the worker's offsets cannot be read")?;
+        Ok(found.offsets)
+    }
+
+    /// Gives a stopped connector these offsets.
+    pub(super) async fn alter_offsets(
+        &self,
+        name: &str,
+        offsets: &[StoredOffset],
+    ) -> anyhow::Result<()> {
+        let path = ["connectors", name, "offsets"];
+        let body = json!({"offsets": offsets});
+        self.call(Method::PATCH, &path, None, Some(body)).await.map(drop)
     }
 
     pub(super) async fn update(&self, name: &str, config: &Props) -> anyhow::Result<()> {

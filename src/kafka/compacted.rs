@@ -1,0 +1,97 @@
+//! A compacted topic as the map that it stands for.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use rdkafka::Message as _;
+use rdkafka::TopicPartitionList;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::topic_partition_list::Offset;
+
+use super::client_config::{ClientKind, ClientProps};
+use super::context;
+use crate::error::ConnectError;
+
+/// What such a topic may hold before reading it is given up: the memory of one who reads the wrong topic.
+const MOST_BYTES: usize = 256 << 20;
+
+/// Reads `topic` to the ends that its partitions have now: the newest value of each key. Keys whose newest
+/// value is null are absent, as after compaction. `None`: there is no such topic.
+///
+/// # Errors
+/// When the cluster cannot be read within `deadline`, or the topic holds more than 256 MiB.
+pub async fn read_compacted(
+    props: &ClientProps<'_>,
+    topic: &str,
+    deadline: Duration,
+) -> Result<Option<BTreeMap<Vec<u8>, Vec<u8>>>, ConnectError> {
+    let (mut config, _) = props.build(ClientKind::Consumer)?;
+    // Never joins: the group's name is only asked for.
+    config.set("group.id", "ferroconnect-reader");
+    config.set("enable.partition.eof", "true");
+    config.set("isolation.level", "read_committed");
+    let consumer: BaseConsumer = config
+        .create()
+        .map_err(|error| context::call_failure("cannot make a Kafka consumer", error))?;
+    let topic = topic.to_owned();
+    let reading =
+        tokio::task::spawn_blocking(move || read(&consumer, &topic, Instant::now() + deadline));
+    reading.await.unwrap_or_else(|_| Err(ConnectError::retriable("the reader ended early")))
+}
+
+fn read(
+    consumer: &BaseConsumer,
+    topic: &str,
+    until: Instant,
+) -> Result<Option<BTreeMap<Vec<u8>, Vec<u8>>>, ConnectError> {
+    let left = || until.saturating_duration_since(Instant::now());
+    let failed =
+        |error| context::call_failure(&format!("cannot read the topic \"{topic}\""), error);
+    let metadata = consumer.fetch_metadata(Some(topic), left()).map_err(failed)?;
+    let found = metadata.topics().iter().find(|found| found.name() == topic);
+    let Some(found) = found.filter(|found| found.error().is_none()) else { return Ok(None) };
+    let mut assignment = TopicPartitionList::new();
+    let mut unread = BTreeSet::new();
+    for partition in found.partitions() {
+        let offset = Offset::Beginning;
+        assignment.add_partition_offset(topic, partition.id(), offset).map_err(failed)?;
+        unread.insert(partition.id());
+    }
+    consumer.assign(&assignment).map_err(failed)?;
+    let mut latest = BTreeMap::new();
+    let mut bytes = 0;
+    while !unread.is_empty() {
+        let Some(polled) = consumer.poll(left()) else {
+            return Err(ConnectError::retriable(format!(
+                "the topic \"{topic}\" could not be read to its end in time"
+            )));
+        };
+        match polled {
+            Ok(message) => {
+                let key = message.key().unwrap_or_default().to_vec();
+                bytes += key.len() + message.payload().map_or(0, <[u8]>::len);
+                if bytes > MOST_BYTES {
+                    return Err(ConnectError::config(format!(
+                        "the topic \"{topic}\" holds more than 256 MiB: is it the right one?"
+                    )));
+                }
+                match message.payload() {
+                    Some(value) => latest.insert(key, value.to_vec()),
+                    None => latest.remove(&key),
+                };
+            }
+            Err(KafkaError::PartitionEOF(partition)) => {
+                unread.remove(&partition);
+            }
+            // The client tries these again by itself.
+            Err(KafkaError::MessageConsumption(
+                RDKafkaErrorCode::BrokerTransportFailure
+                | RDKafkaErrorCode::AllBrokersDown
+                | RDKafkaErrorCode::OperationTimedOut,
+            )) => {}
+            Err(error) => return Err(failed(error)),
+        }
+    }
+    Ok(Some(latest))
+}
