@@ -39,7 +39,9 @@ def journey(services, ours, original):
     rows = offsets.ROWS
 
     original.post(NAME, offsets.configuration(services, NAME))
-    original.post(FILE_SINK, {"connector.class": "FileStreamSink", "topics": topic, "file": str(services.state / "moving.txt")})
+    text = "org.apache.kafka.connect.storage.StringConverter"
+    sink = {"connector.class": "FileStreamSink", "topics": topic, "file": str(services.state / "moving.txt")}
+    original.post(FILE_SINK, {**sink, "key.converter": text, "value.converter": text})
     offsets.insert(services, NAME, 1)
     offsets.wait(original, reader, topic, rows)
     offsets.insert(services, NAME, 2)
@@ -51,7 +53,9 @@ def journey(services, ours, original):
     offsets.insert(services, NAME, 3)
     stopped(original, NAME)
     expect(problems, services, ["import", *taken], 3, "take over")
-    expect(problems, services, ["import", *taken, "--yes"], 3, f"{NAME}: taken over")
+    expect(problems, services, ["import", *taken, "--yes", "--resume"], 3, f"{NAME}: taken over, started")
+    if problems:
+        raise BenchError("\n".join(problems))
     offsets.wait(ours, reader, topic, 3 * rows)
     offsets.insert(services, NAME, 4)
     offsets.wait(ours, reader, topic, 4 * rows)

@@ -45,6 +45,9 @@ pub(in crate::cli) struct Import {
     /// Only these connectors
     #[arg(long, value_name = "NAME")]
     only: Vec<String>,
+    /// Start those that are stopped there, too: for connectors that were stopped to be moved
+    #[arg(long)]
+    resume: bool,
     /// Only show the plan (the default)
     #[arg(long, conflicts_with = "yes")]
     dry_run: bool,
@@ -92,8 +95,17 @@ pub(in crate::cli) fn import(
         }
         for (name, connector, verdict) in &verdicts {
             if *verdict == Verdict::Take {
-                take_over(&client, name, connector).await?;
-                println!("{name}: taken over");
+                let target = match connector.target {
+                    Target::Stopped if arguments.resume => Target::Started,
+                    target => target,
+                };
+                take_over(&client, name, connector, target).await?;
+                let then = match target {
+                    Target::Started => "started",
+                    Target::Paused => "paused, as it was there",
+                    Target::Stopped => "stopped, as it was there (PUT .../resume starts it)",
+                };
+                println!("{name}: taken over, {then}");
             }
         }
         Ok(code)
@@ -180,8 +192,13 @@ async fn workers_of(arguments: &Import) -> anyhow::Result<Option<String>> {
     Ok((members > 0).then(|| format!("{members} workers of group \"{group}\" are up")))
 }
 
-/// Creates it stopped, gives it its offsets, and only then lets it do what it did there.
-async fn take_over(client: &Client, name: &str, connector: &OriginConnector) -> anyhow::Result<()> {
+/// Creates it stopped, gives it its offsets, and only then lets it do what it shall.
+async fn take_over(
+    client: &Client,
+    name: &str,
+    connector: &OriginConnector,
+    target: Target,
+) -> anyhow::Result<()> {
     client.create_stopped(name, &connector.config).await?;
     let given = give(client, name, connector).await;
     if given.is_err() {
@@ -191,7 +208,7 @@ async fn take_over(client: &Client, name: &str, connector: &OriginConnector) -> 
         })?;
     }
     given?;
-    match connector.target {
+    match target {
         Target::Started => client.resume(name).await,
         Target::Paused => client.pause(name).await,
         Target::Stopped => Ok(()),
