@@ -13,6 +13,9 @@ use super::client_config::{ClientKind, ClientProps};
 use super::context;
 use crate::error::ConnectError;
 
+/// The newest value of each key.
+pub type Latest = BTreeMap<Vec<u8>, Vec<u8>>;
+
 /// What such a topic may hold before reading it is given up: the memory of one who reads the wrong topic.
 const MOST_BYTES: usize = 256 << 20;
 
@@ -25,7 +28,7 @@ pub async fn read_compacted(
     props: &ClientProps<'_>,
     topic: &str,
     deadline: Duration,
-) -> Result<Option<BTreeMap<Vec<u8>, Vec<u8>>>, ConnectError> {
+) -> Result<Option<Latest>, ConnectError> {
     let (mut config, _) = props.build(ClientKind::Consumer)?;
     // Never joins: the group's name is only asked for.
     config.set("group.id", "ferroconnect-reader");
@@ -44,7 +47,7 @@ fn read(
     consumer: &BaseConsumer,
     topic: &str,
     until: Instant,
-) -> Result<Option<BTreeMap<Vec<u8>, Vec<u8>>>, ConnectError> {
+) -> Result<Option<Latest>, ConnectError> {
     let left = || until.saturating_duration_since(Instant::now());
     let failed =
         |error| context::call_failure(&format!("cannot read the topic \"{topic}\""), error);
@@ -59,7 +62,7 @@ fn read(
         unread.insert(partition.id());
     }
     consumer.assign(&assignment).map_err(failed)?;
-    let mut latest = BTreeMap::new();
+    let mut latest = Latest::new();
     let mut bytes = 0;
     while !unread.is_empty() {
         let Some(polled) = consumer.poll(left()) else {

@@ -17,6 +17,6 @@ mod rebalance;
 
 pub use admin::{Admin, CreateOutcome, GroupError, NewTopic};
 pub use client_config::{ClientKind, ClientProps, Translation};
-pub use compacted::read_compacted;
+pub use compacted::{Latest, read_compacted};
 pub use consumer::{Consumer, ConsumerEvent, ConsumerOptions, Message, MessageBatch, Span};
 pub use producer::{MessageHeaders, Outgoing, Producer, Refused, Reports};

@@ -124,7 +124,10 @@ async fn a_cluster_is_taken_over_and_given_back() {
 
     let (code, text) = setting.import(&["--yes"]).await;
     assert_eq!(code, 3, "{text}");
-    assert!(text.contains("runs: taken over, started") && text.contains("paused: taken over, paused"), "{text}");
+    assert!(
+        text.contains("runs: taken over, started") && text.contains("paused: taken over, paused"),
+        "{text}"
+    );
     assert_eq!(setting.get("/connectors").await, json!(["paused", "runs"]));
     assert_eq!(setting.get("/connectors/runs/config").await["topic"], "t");
     let stored = json!([{"partition": {"filename": "/tmp/none"}, "offset": {"position": 7}}]);

@@ -13,7 +13,7 @@ use super::standalone;
 use crate::cli::rest_client::{Client, KeyError};
 use crate::cli::{EXIT_LOOK, Environment, block_on, cluster, table};
 use crate::config::Props;
-use crate::kafka::{Admin, ClientProps, read_compacted};
+use crate::kafka::{Admin, ClientProps, Latest, read_compacted};
 
 /// Enough for internal topics, which are small.
 const READING: Duration = Duration::from_secs(60);
@@ -143,10 +143,7 @@ async fn read(arguments: &Import) -> anyhow::Result<Origin> {
     Ok(origin)
 }
 
-async fn existing(
-    props: &ClientProps<'_>,
-    topic: &str,
-) -> anyhow::Result<std::collections::BTreeMap<Vec<u8>, Vec<u8>>> {
+async fn existing(props: &ClientProps<'_>, topic: &str) -> anyhow::Result<Latest> {
     read_compacted(props, topic, READING).await?.with_context(|| {
         format!(
             "there is no topic \"{topic}\": --config-topic and --offset-topic, or the worker's own file \

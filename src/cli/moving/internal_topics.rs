@@ -4,18 +4,17 @@
 //! `connector-NAME`, `target-state-NAME` and others that say how the cluster works inside; keys of the
 //! offset topic are `["NAME",{partition}]`.
 
-use std::collections::BTreeMap;
-
 use serde_json::Value;
 
 use super::origin::{Origin, Target};
 use crate::cli::rest_client::StoredOffset;
+use crate::kafka::Latest;
 
 /// Connectors and target states, from the newest values of the config topic.
 ///
 /// # Errors
 /// The key whose value cannot be read, and why.
-pub(super) fn connectors(topic: &BTreeMap<Vec<u8>, Vec<u8>>) -> Result<Origin, String> {
+pub(super) fn connectors(topic: &Latest) -> Result<Origin, String> {
     let mut origin = Origin::new();
     for (key, value) in topic {
         let Ok(key) = std::str::from_utf8(key) else { continue };
@@ -58,10 +57,7 @@ pub(super) fn connectors(topic: &BTreeMap<Vec<u8>, Vec<u8>>) -> Result<Origin, S
 ///
 /// # Errors
 /// The key that cannot be read, and why.
-pub(super) fn add_offsets(
-    origin: &mut Origin,
-    stored: &BTreeMap<Vec<u8>, Vec<u8>>,
-) -> Result<(), String> {
+pub(super) fn add_offsets(origin: &mut Origin, stored: &Latest) -> Result<(), String> {
     for (key, value) in stored {
         let text = String::from_utf8_lossy(key);
         let read = |bytes: &[u8]| -> Result<Value, String> {
@@ -91,7 +87,7 @@ mod tests {
 
     use super::*;
 
-    fn topic(records: &[(&str, Value)]) -> BTreeMap<Vec<u8>, Vec<u8>> {
+    fn topic(records: &[(&str, Value)]) -> Latest {
         let bytes = |value: &Value| value.to_string().into_bytes();
         records.iter().map(|(key, value)| (key.as_bytes().to_vec(), bytes(value))).collect()
     }

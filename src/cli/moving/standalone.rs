@@ -4,13 +4,13 @@
 //! (Java Object Serialization Specification, section 6). Only this one shape is read; no class is ever
 //! looked for.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
 use super::origin::{Origin, OriginConnector};
 use crate::config::parse_properties;
+use crate::kafka::Latest;
 use crate::rest;
 
 /// Everything before the two fields of a `java.util.HashMap`: stream header, class, its fields.
@@ -31,12 +31,12 @@ const BYTE_ARRAY_HANDLE: &[u8] = b"\0\x7e\0\x02";
 ///
 /// # Errors
 /// When the bytes are not what a standalone worker writes, with the place.
-pub(super) fn offsets(bytes: &[u8]) -> Result<BTreeMap<Vec<u8>, Vec<u8>>, String> {
+pub(super) fn offsets(bytes: &[u8]) -> Result<Latest, String> {
     let mut reader = Reader { rest: bytes, length: bytes.len() };
     reader.expect(HEAD)?;
     reader.take(BEFORE_SIZE)?;
     let size = reader.number()?;
-    let mut entries = BTreeMap::new();
+    let mut entries = Latest::new();
     for _ in 0..size {
         let key = reader.byte_array()?;
         let value = reader.byte_array()?;
