@@ -70,6 +70,23 @@ def source_config(services, run, table, **more):
     return config
 
 
+def sink_config(topic, more):
+    config = {
+        "connector.class": "io.confluent.connect.s3.S3SinkConnector",
+        "topics": topic,
+        "s3.bucket.name": BUCKET,
+        "s3.part.size": "5242880",
+        "flush.size": "1000",
+        "storage.class": "io.confluent.connect.s3.storage.S3Storage",
+        "format.class": "io.confluent.connect.s3.format.parquet.ParquetFormat",
+        "schema.compatibility": "NONE",
+        "partitioner.class": "io.confluent.connect.storage.partitioner.DefaultPartitioner",
+        "aws.access.key.id": "<YOUR_KEY>",
+        "aws.secret.access.key": "<YOUR_SECRET>",
+    }
+    return {**config, **more}
+
+
 class Streaming:
     """W1: narrow inserts, 100 rows a transaction, decoded from WAL that is there before the worker starts."""
 
@@ -218,26 +235,13 @@ class Sink:
         self.run_number += 1
         name = f"bench-sink-{os.getpid()}-{self.partitions}-{self.paths}-{self.run_number}"
         folder = self.services.s3_dir / BUCKET / name / self.topic
-        config = {
-            "connector.class": "io.confluent.connect.s3.S3SinkConnector",
-            "tasks.max": "2",
-            "topics": self.topic,
-            "s3.bucket.name": BUCKET,
-            "s3.part.size": "5242880",
-            "flush.size": str(self.flush_size),
-            "storage.class": "io.confluent.connect.s3.storage.S3Storage",
-            "format.class": "io.confluent.connect.s3.format.parquet.ParquetFormat",
-            "schema.compatibility": "NONE",
-            "partitioner.class": "io.confluent.connect.storage.partitioner.DefaultPartitioner",
-            "topics.dir": name,
-            "aws.access.key.id": "<YOUR_KEY>",
-            "aws.secret.access.key": "<YOUR_SECRET>",
-        }
+        own = {"tasks.max": "2", "flush.size": str(self.flush_size), "topics.dir": name}
+        more = {key.replace("_", "."): value for key, value in more.items()}
         if self.paths > 1:
             # The column k of row i is i % 1000.
-            config["partitioner.class"] = "io.confluent.connect.storage.partitioner.FieldPartitioner"
-            config["partition.field.name"] = "k"
-        config.update({key.replace("_", "."): value for key, value in more.items()})
+            own["partitioner.class"] = "io.confluent.connect.storage.partitioner.FieldPartitioner"
+            own["partition.field.name"] = "k"
+        config = sink_config(self.topic, {**own, **more})
         worker = Worker(self.services)
         worker.forget()
         try:
@@ -321,6 +325,67 @@ class StartUp:
     def clean(self):
         delete_topic(self.services, f"{self.name}.public.narrow")
         Streaming.drop_slot(self, self.name)
+
+
+class Listing:
+    """`GET /connectors?expand=status&expand=info` with 500 connectors: what consoles ask for on every page.
+
+    The connectors are stopped, so that nothing but the listing takes time; each has the configuration of a sink and two
+    tasks with their statuses, put into the state database as tasks that run would have left them.
+    """
+
+    CONNECTORS = 500
+    TASKS = 2
+    LISTINGS = 100
+
+    def __init__(self, services):
+        self.services = services
+        self.worker = Worker(services)
+
+    def prepare(self):
+        self.worker.forget()
+        self.worker.start()
+        config = sink_config("bench_listing", {"tasks.max": str(self.TASKS)})
+        for number in range(self.CONNECTORS):
+            body = {"name": f"bench-listing-{number}", "config": config, "initial_state": "STOPPED"}
+            self.worker.call("POST", "/connectors", body)
+        deadline = time.monotonic() + 60
+        while len(self._list()) < self.CONNECTORS:
+            if time.monotonic() > deadline:
+                raise BenchError("not every connector has a status" + self.worker.log_tail())
+            time.sleep(0.1)
+        self.services.sql(
+            f"""insert into ferroconnect.task_config (connector, task, config, config_version)
+                select name, task, '{{}}', config_version from ferroconnect.connector, generate_series(0, {self.TASKS - 1}) task;
+                insert into ferroconnect.task_status (connector, task, state, worker_id, version, epoch)
+                select connector, task, 'RUNNING', '10.0.0.1:8083', '12.1.0', 0 from ferroconnect.task_config;
+                analyze""",
+            Worker.STATE_DATABASE,
+        )
+
+    def _list(self):
+        return self.worker.call("GET", "/connectors?expand=status&expand=info")
+
+    def run(self):
+        listed = self._list()
+        tasks = sum(len(entry["status"]["tasks"]) + len(entry["info"]["tasks"]) for entry in listed.values())
+        if len(listed) != self.CONNECTORS or tasks != 2 * self.TASKS * self.CONNECTORS:
+            raise BenchError(f"{len(listed)} connectors and {tasks} tasks are listed")
+        before = cpu(self.worker.pid)
+        times = []
+        for _ in range(self.LISTINGS):
+            begun = time.perf_counter()
+            self._list()
+            times.append((time.perf_counter() - begun) * 1000)
+        times.sort()
+        return {
+            "median_ms": times[len(times) // 2],
+            "p99_ms": times[len(times) * 99 // 100],
+            "listing_cpu_ms": (cpu(self.worker.pid) - before) / self.LISTINGS * 1000,
+        }
+
+    def clean(self):
+        self.worker.stop()
 
 
 def produce_floor(services, rows, codec):
