@@ -19,6 +19,7 @@ const RESERVED: &[&str] = &[
     "_obj",
     "_ts",
     "_incomplete",
+    "_snapshot",
 ];
 
 /// A source column in the history table.
@@ -39,14 +40,16 @@ pub(crate) struct Column {
 pub(crate) struct Evolution {
     /// For each column of the file, its index in the table.
     pub(crate) targets: Vec<usize>,
-    /// Types that could only be united as text.
+    /// Types that could only be united as text, or were not.
     pub(crate) conflicts: Vec<String>,
 }
 
-/// Takes a file's columns (name and type) into those of the table.
+/// Takes a file's columns (name and type) into those of the table. `split`: types that do not go
+/// together get columns of their own.
 pub(crate) fn evolve<'a>(
     columns: &mut Vec<Column>,
     file: impl IntoIterator<Item = (&'a str, &'a str)>,
+    split: bool,
 ) -> Evolution {
     let mut evolution = Evolution::default();
     for (source, type_name) in file {
@@ -56,6 +59,12 @@ pub(crate) fn evolve<'a>(
             // Two columns of one file whose names differ in case only.
             Some(_) => add(columns, &format!("{source}_2"), type_name),
             None => add(columns, source, type_name),
+        };
+        let index = match columns.get(index) {
+            Some(column) if split && unite(&column.type_name, type_name).1 => {
+                split_off(columns, source, type_name)
+            }
+            _ => index,
         };
         if let Some(column) = columns.get_mut(index) {
             let (united, conflict) = unite(&column.type_name, type_name);
@@ -70,6 +79,21 @@ pub(crate) fn evolve<'a>(
         evolution.targets.push(index);
     }
     evolution
+}
+
+/// The column `<source>__2`, `__3`, … whose type this one goes with, made if there is none.
+fn split_off(columns: &mut Vec<Column>, source: &str, type_name: &str) -> usize {
+    let mut number = 2;
+    loop {
+        let name = format!("{source}__{number}");
+        match columns.iter().position(|column| column.source.eq_ignore_ascii_case(&name)) {
+            None => return add(columns, &name, type_name),
+            Some(index) => match columns.get(index) {
+                Some(column) if unite(&column.type_name, type_name).1 => number += 1,
+                _ => return index,
+            },
+        }
+    }
 }
 
 fn add(columns: &mut Vec<Column>, source: &str, type_name: &str) -> usize {
@@ -163,8 +187,8 @@ mod tests {
     #[test]
     fn new_columns_follow_and_taken_names_give_way() {
         let mut columns = Vec::new();
-        evolve(&mut columns, [("id", "INTEGER"), ("_op", "VARCHAR"), ("Id", "INTEGER")]);
-        let evolution = evolve(&mut columns, [("color", "VARCHAR"), ("ID", "BIGINT")]);
+        evolve(&mut columns, [("id", "INTEGER"), ("_op", "VARCHAR"), ("Id", "INTEGER")], false);
+        let evolution = evolve(&mut columns, [("color", "VARCHAR"), ("ID", "BIGINT")], false);
         let names: Vec<_> =
             columns.iter().map(|c| (c.name.as_str(), c.type_name.as_str())).collect();
         assert_eq!(
@@ -173,5 +197,20 @@ mod tests {
         );
         assert_eq!(evolution.targets, [3, 0]);
         assert_eq!(evolution.conflicts, Vec::<String>::new());
+    }
+
+    #[test]
+    fn types_that_do_not_go_together_may_have_columns_of_their_own() {
+        let mut columns = Vec::new();
+        for type_name in ["INTEGER", "VARCHAR", "BIGINT", "VARCHAR", "DOUBLE", "BOOLEAN"] {
+            let evolution = evolve(&mut columns, [("v", type_name)], true);
+            assert_eq!(evolution.conflicts, Vec::<String>::new());
+        }
+        let names: Vec<_> =
+            columns.iter().map(|c| (c.name.as_str(), c.type_name.as_str())).collect();
+        assert_eq!(
+            names,
+            [("v", "BIGINT"), ("v__2", "VARCHAR"), ("v__3", "DOUBLE"), ("v__4", "BOOLEAN")]
+        );
     }
 }

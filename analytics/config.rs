@@ -5,6 +5,9 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::SystemTime;
 
+use crate::rules::Rules;
+use crate::stop::Stop;
+
 /// Settings of the history tables; the same for every verb.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -12,6 +15,9 @@ pub struct Config {
     pub source: String,
     /// The DuckDB file; made if absent.
     pub database: PathBuf,
+    /// Where a copy is put after each run that changed something, for readers: while a process writes a
+    /// DuckDB file, no other can open it.
+    pub publish: Option<PathBuf>,
     /// How to reach `s3://` sources.
     pub s3: S3Access,
     /// By topic; topics that are not listed get [`TableConfig::default`].
@@ -38,6 +44,7 @@ impl Config {
         Config {
             source: source.into(),
             database: database.into(),
+            publish: None,
             s3: S3Access::default(),
             tables: BTreeMap::new(),
             file_delim: "+".into(),
@@ -45,7 +52,7 @@ impl Config {
             unavailable_value_placeholder: "__debezium_unavailable_value".into(),
             batch_objects_max: 1_000,
             batch_bytes_max: 512 << 20,
-            memory_limit: "2GB".into(),
+            memory_limit: "1500MB".into(),
             threads: None,
         }
     }
@@ -58,6 +65,13 @@ pub struct TableConfig {
     pub name: Option<String>,
     /// Primary key columns; by default those that the files name, else `id`.
     pub keys: Vec<String>,
+    /// Types of columns that files leave open, as JSON does: a type of DuckDB, or a unit of a number
+    /// (`timestamp_ms`, `timestamp_us`, `date_days`, `time_us`), or `decimal(p,s)` of Connect's base64.
+    pub types: BTreeMap<String, String>,
+    /// `None`: as the table was made, by default if it is new.
+    pub rules: Option<Rules>,
+    /// From where on a partition's log positions are those of another source: partition and offset.
+    pub epochs: Vec<(i32, u64)>,
 }
 
 /// Endpoint and credentials of the object store.
@@ -99,11 +113,30 @@ pub struct RunOptions {
     pub dry_run: bool,
     /// Only these tables, by table name or topic; all if empty.
     pub tables: Vec<String>,
+    /// At most so many objects of each table; the next run goes on. All if `None`.
+    pub objects_max: Option<usize>,
+    /// Guesses at keys are taken: see `doctor`.
+    pub accept_guessed_keys: bool,
+    /// Objects that cannot be read are set aside instead of failing their table.
+    pub skip_bad: bool,
+    /// Of a rebuild: forget the change logs and read all objects again.
+    pub from_objects: bool,
+    /// Ends the run from another thread, with what was applied until then.
+    pub stop: Stop,
 }
 
 impl RunOptions {
     /// All tables, for good.
     pub fn at(now: SystemTime) -> Self {
-        RunOptions { now, dry_run: false, tables: Vec::new() }
+        RunOptions {
+            now,
+            dry_run: false,
+            tables: Vec::new(),
+            objects_max: None,
+            accept_guessed_keys: false,
+            skip_bad: false,
+            from_objects: false,
+            stop: Stop::default(),
+        }
     }
 }

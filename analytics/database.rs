@@ -38,12 +38,13 @@ impl Database {
             include_str!("sql/cdc_runs.sql"),
             include_str!("sql/cdc_tables.sql"),
             include_str!("sql/cdc_rejects.sql"),
+            include_str!("sql/cdc_schema.sql"),
             include_str!("sql/macro_unscaled.sql"),
             include_str!("sql/macro_decimal_text.sql"),
         ] {
             connection.execute(statement, [])?;
         }
-        let staging = beside(&config.database, ".staging");
+        let staging = staging(config);
         if staging.exists() {
             std::fs::remove_dir_all(&staging).map_err(io("cannot empty", &staging))?;
         }
@@ -76,6 +77,11 @@ impl Database {
 fn io(what: &'static str, path: &Path) -> impl Fn(std::io::Error) -> Error {
     let what = format!("{what} {}", path.display());
     move |source| Error::Io { what: what.clone(), source }
+}
+
+/// Where downloads of this database live.
+pub(crate) fn staging(config: &Config) -> PathBuf {
+    beside(&config.database, ".staging")
 }
 
 fn beside(database: &Path, suffix: &str) -> PathBuf {
@@ -136,7 +142,7 @@ fn holder(text: &str) -> String {
     named.map_or("another process".into(), |(name, _)| format!("{name})"))
 }
 
-fn open_read_only(path: &Path) -> Result<Connection, Error> {
+pub(crate) fn open_read_only(path: &Path) -> Result<Connection, Error> {
     if !path.exists() {
         return Err(Error::NoDatabase(path.to_owned()));
     }

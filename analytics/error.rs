@@ -26,6 +26,12 @@ pub enum Error {
     Table { table: String, reason: String },
     #[error("no table or topic is called \"{0}\"; `scd2 status` names them")]
     UnknownTable(String),
+    #[error("table \"{0}\": {1}")]
+    Compact(String, String),
+    #[error("configuration: {0}")]
+    Config(String),
+    #[error("postgres: {0}")]
+    Postgres(String),
     #[error("duckdb: {0}")]
     DuckDb(String),
     #[error("{what}")]

@@ -12,6 +12,7 @@ use crate::avro;
 use crate::config::Config;
 use crate::error::Error;
 use crate::layout::Format;
+use crate::logical;
 use crate::shape::{self, Field, Kind, Shape};
 use crate::source::Staged;
 use crate::sql::{literal, quote, render};
@@ -68,21 +69,65 @@ pub(crate) struct Inspection {
 pub(crate) fn inspect(
     connection: &Connection,
     config: &Config,
+    topic: &str,
     files: &[Staged],
 ) -> Result<Inspection, Error> {
     let mut inspection =
         Inspection { groups: Vec::new(), facts: vec![Facts::default(); files.len()] };
-    let of_format = |format| {
-        files.iter().enumerate().filter(move |(_, file)| file.object.name.format == format)
-    };
-    let parquet: Vec<_> = of_format(Format::Parquet).collect();
+    // Avro files were written anew as Parquet when they were staged.
+    let (json, parquet): (Vec<_>, Vec<_>) =
+        files.iter().enumerate().partition(|(_, file)| file.object.name.format == Format::Json);
     if !parquet.is_empty() {
         inspect_parquet(connection, config, &parquet, &mut inspection)?;
     }
-    for (index, file) in of_format(Format::Json) {
+    for (index, file) in json {
         inspect_json(connection, config, index, file, &mut inspection)?;
     }
+    if let Some(types) = config.tables.get(topic).map(|table| &table.types) {
+        let fields = inspection.groups.iter_mut().flat_map(|group| &mut group.shape.payload);
+        for field in fields {
+            let declared = types.iter().find(|(name, _)| name.eq_ignore_ascii_case(&field.name));
+            if let Some((_, declared)) = declared {
+                *field = declare(connection, field, declared)?;
+            }
+        }
+    }
     Ok(inspection)
+}
+
+/// The field as the type that its table's configuration gives it.
+fn declare(connection: &Connection, field: &Field, declared: &str) -> Result<Field, Error> {
+    let declared_field = logical::declared(field, declared);
+    // DuckDB's own spelling: types are compared as text.
+    let statement = format!("select typeof(cast(null as {}))", declared_field.type_name);
+    let type_name = connection.query_row(&statement, [], |row| row.get(0)).map_err(|error| {
+        let reason = format!("type \"{declared}\" of column {}: {error}", field.name);
+        Error::Config(reason)
+    })?;
+    Ok(Field { type_name, ..declared_field })
+}
+
+/// The columns of a file of keys, if it has any.
+pub(crate) fn key_columns(
+    connection: &Connection,
+    file: &Staged,
+) -> Result<Option<Vec<String>>, Error> {
+    let path = path_literal(file);
+    let fields = if file.object.name.format == Format::Json {
+        let statement = render(include_str!("sql/json_facts.sql"), &[("file", &path)]);
+        let structure: Option<String> = connection.query_row(&statement, [], |row| row.get(2))?;
+        let structure = structure.and_then(|text| serde_json::from_str::<Value>(&text).ok());
+        let fields = structure.map(|structure| json_fields("f.json", &structure));
+        let fields = fields.unwrap_or_default();
+        json_payload(&fields).unwrap_or(fields)
+    } else {
+        let relation = render(include_str!("sql/parquet_rows.sql"), &[("files", &path)]);
+        parquet_fields(connection, &relation, &BTreeMap::new())?
+    };
+    let names: Vec<String> = fields.into_iter().map(|field| field.name).collect();
+    // A key that is no struct has no columns of its own, only the name that the format gives it.
+    let is_plain = matches!(names.as_slice(), [only] if only == "value" || only == "key");
+    Ok(Some(names).filter(|names| !names.is_empty() && !is_plain))
 }
 
 /// How DuckDB is told of a file.

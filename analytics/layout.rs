@@ -11,6 +11,7 @@ pub(crate) enum Format {
     Parquet,
     /// One JSON document a line, perhaps compressed.
     Json,
+    Avro,
 }
 
 /// What the name of a change file says.
@@ -28,7 +29,9 @@ pub(crate) struct FileName {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum ObjectName {
     Data(FileName),
-    /// Keys or headers that belong to a data file of the same offset, or something empty.
+    /// The records' keys, beside a data file of the same offset.
+    Keys(FileName),
+    /// Headers that belong to a data file of the same offset.
     Companion,
     /// Not to be read, and why.
     Unreadable(&'static str),
@@ -40,25 +43,30 @@ pub(crate) fn parse(path: &str, delimiter: &str) -> ObjectName {
     let Some((topic, partition, offset, extension)) = split(name, delimiter) else {
         return ObjectName::Unreadable("its name is not <topic>+<partition>+<offset>.<format>");
     };
-    if extension.starts_with("keys.") || extension.starts_with("headers.") {
+    if extension.starts_with("headers.") {
         return ObjectName::Companion;
     }
+    let (is_keys, extension) = match extension.strip_prefix("keys.") {
+        Some(extension) => (true, extension),
+        None => (false, extension),
+    };
     let format = match extension.rsplit('.').next() {
         Some("parquet") => Format::Parquet,
         Some("json") => Format::Json,
         _ if matches!(extension, "json.gz" | "json.zst") => Format::Json,
-        Some("avro") => {
-            return ObjectName::Unreadable("Avro files are not read; use Parquet or JSON");
+        Some("avro") => Format::Avro,
+        _ => {
+            return ObjectName::Unreadable("its format is not known; use Parquet, JSON or Avro");
         }
-        _ => return ObjectName::Unreadable("its format is not known; use Parquet or JSON"),
     };
-    ObjectName::Data(FileName {
+    let name = FileName {
         topic: topic.to_owned(),
         partition,
         start_offset: offset,
         format,
         extension: extension.to_owned(),
-    })
+    };
+    if is_keys { ObjectName::Keys(name) } else { ObjectName::Data(name) }
 }
 
 fn split<'a>(name: &'a str, delimiter: &str) -> Option<(&'a str, i32, u64, &'a str)> {
@@ -141,6 +149,7 @@ mod tests {
             "+",
             &data("t", 0, 42, Format::Json, "json"),
         );
+        check("avro", "t+0+0000000001.avro", "+", &data("t", 0, 1, Format::Avro, "avro"));
         check(
             "delimiter in the topic",
             "my-t-0-7.json",
@@ -151,7 +160,8 @@ mod tests {
 
     #[test]
     fn other_names_are_told_apart() {
-        check("keys", "t+0+0000000000.keys.avro", "+", &ObjectName::Companion);
+        let ObjectName::Data(keys) = data("t", 0, 0, Format::Avro, "avro") else { panic!() };
+        check("keys", "t+0+0000000000.keys.avro", "+", &ObjectName::Keys(keys));
         check("headers", "t+0+0000000000.headers.json", "+", &ObjectName::Companion);
         for (name, path) in [
             ("no offset", "t+0.parquet"),
@@ -159,7 +169,6 @@ mod tests {
             ("no digits", "t+a+1.json"),
             ("offset too large", "t+0+99999999999999999999999.json"),
             ("no topic", "+0+1.json"),
-            ("avro", "t+0+1.avro"),
             ("bytes", "t+0+1.bin"),
             ("empty", ""),
         ] {

@@ -13,29 +13,54 @@
 //! the whole contract. It never reads the environment, and everything here blocks: call it from
 //! a thread of its own (`spawn_blocking`), never from a runtime's worker.
 
+mod against;
 mod avro;
+mod avro_file;
 mod columns;
+mod compact;
 mod config;
+mod config_file;
 mod database;
+mod doctor;
+mod epochs;
 mod error;
+mod export;
+mod fold;
+mod history;
 mod inspect;
+mod keys;
 mod layout;
 mod load;
 mod logical;
 mod manifest;
 mod report;
+mod rules;
 mod run;
 mod scd2;
 mod shape;
 mod source;
 mod sql;
+mod stop;
+mod verify;
 
+pub use against::{Difference, against};
+pub use compact::{Compacted, compact};
 pub use config::{Config, RunOptions, S3Access, TableConfig};
+pub use config_file::parse_tables;
+pub use doctor::{Finding, doctor};
 pub use error::Error;
+pub use export::{ExportFormat, ExportOf, export};
+pub use history::{
+    Bucket, Gap, History, KeyCount, KeyHistory, KeyVersion, PartitionOffset, RejectCount,
+    SchemaChange, TableHistory, history, key_history, page as report_page,
+};
 pub use report::{
     Counts, OrderSource, Plan, PlannedTable, Progress, QueryResult, RunReport, Skipped, Status,
     TableReport, TableStatus, TimeSource,
 };
+pub use rules::{Deletes, Rules, SnapshotFrom, Time, Track, TypeConflict, ZeroLength};
+pub use stop::Stop;
+pub use verify::{Check, verify};
 
 use std::path::Path;
 

@@ -8,10 +8,13 @@ use duckdb::{Connection, params};
 use crate::columns::{self, Column};
 use crate::config::Config;
 use crate::database::Database;
+use crate::epochs;
 use crate::error::Error;
 use crate::inspect::{Facts, Group, Inspection, path_literal};
+use crate::keys;
 use crate::manifest::{self, Done, Table};
 use crate::report::{Counts, OrderSource, TimeSource};
+use crate::rules::{Deletes, Time, TypeConflict};
 use crate::scd2::{self, Scope};
 use crate::shape::Field;
 use crate::source::Staged;
@@ -27,8 +30,10 @@ pub(crate) struct Batch<'a> {
     pub(crate) inspection: Inspection,
     /// The manifest before this batch.
     pub(crate) done: &'a std::collections::HashMap<String, Done>,
-    pub(crate) run_id: i64,
-    pub(crate) now_us: i64,
+    pub(crate) run: Run,
+    /// The key columns that the companions of the files show, if they were asked.
+    pub(crate) companion_keys: Option<Vec<String>>,
+    pub(crate) accept_guessed_keys: bool,
 }
 
 /// What a batch did.
@@ -38,22 +43,60 @@ pub(crate) struct Applied {
     pub(crate) order: Option<OrderSource>,
     pub(crate) time: Option<TimeSource>,
     pub(crate) notices: Vec<String>,
+    pub(crate) objects: u64,
+    schema_changed: bool,
+    /// The first object of these batches; none if no row was loaded.
+    first_obj: Option<i64>,
+    /// Every key may have changed.
+    touches_all: bool,
 }
 
-/// Applies a batch and brings `table` to what it is afterwards.
-pub(crate) fn apply(
+impl Applied {
+    /// Takes the next batch of the same transaction in.
+    pub(crate) fn join(&mut self, next: Applied) {
+        self.counts.add(&next.counts);
+        self.order = self.order.max(next.order);
+        self.time = match (self.time, next.time) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        };
+        self.notices.extend(next.notices);
+        self.objects += next.objects;
+        self.schema_changed |= next.schema_changed;
+        self.first_obj = self.first_obj.or(next.first_obj);
+        self.touches_all |= next.touches_all;
+    }
+}
+
+/// Which run it is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Run {
+    pub(crate) id: i64,
+    pub(crate) now_us: i64,
+}
+
+/// Brings a batch into the change log, and `table` to what it is afterwards. The versions are still as
+/// before: [`fold`] makes them anew, for one batch or several.
+pub(crate) fn load_batch(
     connection: &Connection,
     config: &Config,
     table: &mut Table,
     batch: &Batch<'_>,
 ) -> Result<Applied, Error> {
-    let mut applied = Applied::default();
+    let mut applied = Applied { objects: batch.files.len() as u64, ..Applied::default() };
     let mut grown = table.columns.clone();
     let mut targets = Vec::new();
     for group in &batch.inspection.groups {
         let fields = group.shape.payload.iter();
         let fields = fields.map(|field| (field.name.as_str(), field.type_name.as_str()));
-        let evolution = columns::evolve(&mut grown, fields);
+        let on_conflict = table.rules.on_type_conflict;
+        let evolution = columns::evolve(&mut grown, fields, on_conflict == TypeConflict::Split);
+        if let Some(conflict) =
+            evolution.conflicts.first().filter(|_| on_conflict == TypeConflict::Error)
+        {
+            let reason = format!("{conflict}, which on_type_conflict = \"error\" forbids");
+            return Err(Error::Table { table: table.name.clone(), reason });
+        }
         applied.notices.extend(evolution.conflicts);
         targets.push(evolution.targets);
     }
@@ -63,9 +106,13 @@ pub(crate) fn apply(
         applied.counts.ignored = applied.counts.rows;
         return Ok(applied);
     }
-    let keys = resolve_keys(config, table, &grown, batch)?;
+    let keys = keys::resolve(connection, config, table, &grown, batch)?;
+    applied.notices.extend(keys.notice);
+    let keys = keys.columns;
     check_keys(&grown, &keys, batch, &targets)?;
-    let schema_changed = grow(connection, table, grown, keys)?;
+    let before = table.exists.then(|| table.columns.clone());
+    applied.schema_changed = grow(connection, table, grown, keys)?;
+    timeline(connection, table, before.as_deref().unwrap_or_default(), batch, &targets)?;
 
     let replaced = take_out_replaced(connection, table, batch)?;
     let objs = objects(connection, batch)?;
@@ -74,68 +121,49 @@ pub(crate) fn apply(
         load(connection, table, group, targets)?;
         applied.order = applied.order.max(Some(group.shape.order()));
     }
-    applied.time = weakest_time(batch);
+    applied.time = weakest_time(table, batch);
     applied.counts = set_aside(connection, table, batch, first_obj)?;
     find_toast(connection, config, table, first_obj)?;
-    let truncated = replaced || 0 < applied.counts.truncates;
-    touch(connection, table, first_obj, truncated)?;
-    let placeholder = &config.unavailable_value_placeholder;
-    let folded = scd2::merge(connection, table, placeholder, Scope::Affected, first_obj)?;
-    applied.counts.add(&folded);
-    if schema_changed {
-        scd2::create_views(connection, table)?;
+    let restarted = epochs::mark(connection, table, first_obj, &mut applied.notices)?;
+    applied.first_obj = Some(first_obj);
+    applied.touches_all = replaced || restarted || 0 < applied.counts.truncates;
+    if !applied.touches_all && table.rules.snapshot_closes_missing {
+        applied.touches_all = ends_snapshot(connection, table, first_obj)?;
     }
-    remember(connection, table, batch, &objs, &applied)?;
+    remember(connection, table, batch, &objs)?;
     Ok(applied)
 }
 
-/// The key columns: as before, as configured, as the files say, or `id`.
-fn resolve_keys(
+/// Makes the versions of all keys anew that the batches since `applied.first_obj` have touched.
+pub(crate) fn fold(
+    connection: &Connection,
     config: &Config,
     table: &Table,
-    columns: &[Column],
-    batch: &Batch<'_>,
-) -> Result<Vec<String>, Error> {
-    let mut keys = config.tables.get(&table.topic).map(|of| of.keys.clone()).unwrap_or_default();
-    let mut by = "configuration".to_owned();
-    if keys.is_empty() {
-        for (file, facts) in batch.files.iter().zip(&batch.inspection.facts) {
-            let Some(fields) = &facts.key_fields else { continue };
-            if keys.is_empty() {
-                (keys, by) = (fields.clone(), file.object.uri.clone());
-            } else if keys != *fields {
-                let uri = &file.object.uri;
-                let reason =
-                    format!("keys differ: {keys:?} in {by}, {fields:?} in {uri}; set its keys");
-                return Err(Error::Table { table: table.name.clone(), reason });
-            }
-        }
+    applied: &mut Applied,
+    run: Run,
+) -> Result<(), Error> {
+    if let Some(first_obj) = applied.first_obj {
+        touch(connection, table, first_obj, applied.touches_all)?;
+        let placeholder = &config.unavailable_value_placeholder;
+        let folded = scd2::merge(connection, table, placeholder, Scope::Affected, first_obj)?;
+        applied.counts.add(&folded);
     }
-    if table.exists && keys.is_empty() {
-        return Ok(table.keys.clone());
+    if applied.schema_changed {
+        scd2::create_views(connection, table)?;
     }
-    if keys.is_empty() && columns.iter().any(|column| column.source == "id") {
-        keys = vec!["id".into()];
-    }
-    if keys.is_empty() {
-        let reason = "no key: the files name none and there is no column \"id\"; set its keys";
-        return Err(Error::Table { table: table.name.clone(), reason: reason.into() });
-    }
-    let named = |key: &String| {
-        let column = columns.iter().find(|column| column.source.eq_ignore_ascii_case(key));
-        column.map(|column| column.name.clone()).ok_or_else(|| Error::Table {
-            table: table.name.clone(),
-            reason: format!("key column \"{key}\", from {by}, is not among its columns"),
-        })
-    };
-    let keys = keys.iter().map(named).collect::<Result<Vec<_>, _>>()?;
-    if table.exists && keys != table.keys {
-        let old = &table.keys;
-        let reason =
-            format!("its key was {old:?} and is {keys:?} by {by}; start a new database for it");
-        return Err(Error::Table { table: table.name.clone(), reason });
-    }
-    Ok(keys)
+    remember_run(connection, table, applied, run)?;
+    connection.execute("drop table if exists _replaced", [])?;
+    Ok(())
+}
+
+/// Whether a snapshot came to its end in the new rows: then it can end any key.
+fn ends_snapshot(connection: &Connection, table: &Table, first_obj: i64) -> Result<bool, Error> {
+    let changes = quote(&table.changes());
+    let statement = format!(
+        "select count(*) > 0 from {changes} where _obj >= {first_obj} \
+         and _snapshot in ('last', 'last_in_data_collection')"
+    );
+    Ok(connection.query_row(&statement, [], |row| row.get(0))?)
 }
 
 /// A file without a key column has rows of something else.
@@ -188,18 +216,77 @@ fn grow(
             }
         }
     } else {
-        let declared = columns.iter().map(declared).collect::<Vec<_>>().join(", ");
-        let [history, changes] = &relations;
-        for (template, name, relation) in [
-            (include_str!("sql/create_history.sql"), "table", history),
-            (include_str!("sql/create_changes.sql"), "changes", changes),
-        ] {
-            let statement = render(template, &[(name, relation), ("columns", &declared)]);
-            connection.execute(&statement, [])?;
-        }
+        (table.columns, table.keys) = (columns, keys);
+        create_history(connection, table)?;
+        let changes = quote(&table.changes());
+        let columns = declarations(table);
+        let values = [("changes", changes.as_str()), ("columns", &columns)];
+        connection.execute(&render(include_str!("sql/create_changes.sql"), &values), [])?;
+        table.exists = true;
+        return Ok(true);
     }
     (table.columns, table.keys, table.exists) = (columns, keys, true);
     Ok(changed)
+}
+
+fn declarations(table: &Table) -> String {
+    let declared = |column: &Column| format!("{} {}", quote(&column.name), column.type_name);
+    table.columns.iter().map(declared).collect::<Vec<_>>().join(", ")
+}
+
+fn create_history(connection: &Connection, table: &Table) -> Result<(), Error> {
+    let with_rows = table.rules.deletes == Deletes::Row;
+    let taken = |column: &Column| column.name.eq_ignore_ascii_case("is_deleted");
+    if with_rows && table.columns.iter().any(taken) {
+        let reason = "deletes = \"row\" adds a column is_deleted, which it has already; choose \
+                      another way";
+        return Err(Error::Table { table: table.name.clone(), reason: reason.into() });
+    }
+    let deleted = if with_rows { ",\n  is_deleted boolean not null" } else { "" };
+    let (name, columns) = (quote(&table.name), declarations(table));
+    let values = [("table", name.as_str()), ("columns", &columns), ("deleted", deleted)];
+    connection.execute(&render(include_str!("sql/create_history.sql"), &values), [])?;
+    Ok(())
+}
+
+/// An empty history table in the place of the present one: its rules may want other columns.
+pub(crate) fn create_history_anew(connection: &Connection, table: &Table) -> Result<(), Error> {
+    connection.execute(&format!("drop table {}", quote(&table.name)), [])?;
+    create_history(connection, table)
+}
+
+/// Remembers which object brought or retyped which column.
+fn timeline(
+    connection: &Connection,
+    table: &Table,
+    before: &[Column],
+    batch: &Batch<'_>,
+    targets: &[Vec<usize>],
+) -> Result<(), Error> {
+    for (index, column) in table.columns.iter().enumerate() {
+        let change = match before.get(index) {
+            None => format!("added, {}", column.type_name),
+            Some(old) if old.type_name != column.type_name => {
+                format!("{} became {}", old.type_name, column.type_name)
+            }
+            Some(_) => continue,
+        };
+        let mut groups = batch.inspection.groups.iter().zip(targets);
+        let group = groups.find(|(_, targets)| targets.contains(&index));
+        let file = group.and_then(|(group, _)| batch.files.get(*group.files.first()?));
+        connection.execute(
+            "insert into cdc_schema values (?, ?, ?, ?, ?, make_timestamp(?))",
+            params![
+                table.name,
+                column.name,
+                change,
+                file.map(|file| file.object.uri.as_str()),
+                batch.run.id,
+                batch.run.now_us,
+            ],
+        )?;
+    }
+    Ok(())
 }
 
 /// Takes the rows of objects whose content has changed out of the log; their keys must be folded anew.
@@ -218,7 +305,9 @@ fn take_out_replaced(
     let changes = quote(&table.changes());
     let keys = list("", table.key_names());
     let values = [("changes", changes.as_str()), ("keys", &keys), ("objects", &objects)];
+    // Of several batches of one transaction, all count.
     connection.execute(&render(include_str!("sql/replaced.sql"), &values), [])?;
+    connection.execute(&render(include_str!("sql/add_replaced.sql"), &values), [])?;
     if !any {
         return Ok(false);
     }
@@ -291,9 +380,34 @@ fn object_time(file: &Staged, facts: &Facts) -> (TimeSource, i64) {
     }
 }
 
-fn weakest_time(batch: &Batch<'_>) -> Option<TimeSource> {
+/// The times that are taken from the rows of a group, the most exact first.
+fn row_times<'a>(table: &'a Table, group: &'a Group) -> Vec<(TimeSource, String)> {
+    let shape = &group.shape;
+    let of = |wanted: TimeSource| {
+        shape.times.iter().filter(move |(source, _)| *source == wanted).cloned()
+    };
+    let auto = || shape.times.first().cloned();
+    match &table.rules.time {
+        Time::Auto => auto().into_iter().collect(),
+        Time::Source => of(TimeSource::Source).collect(),
+        Time::Processing => of(TimeSource::Processing).collect(),
+        Time::Kafka => of(TimeSource::RecordTimestamp).collect(),
+        Time::Column(column) => {
+            let field = shape.payload.iter().find(|f| f.name.eq_ignore_ascii_case(column));
+            // The image of a delete is blank.
+            let own = field.map(|field| {
+                let op = &shape.op;
+                let time = format!("try_cast({} as timestamp)", field.expr);
+                (TimeSource::Column, format!("case when {op} <> 'd' then {time} end"))
+            });
+            own.into_iter().chain(auto()).collect()
+        }
+    }
+}
+
+fn weakest_time(table: &Table, batch: &Batch<'_>) -> Option<TimeSource> {
     let groups = batch.inspection.groups.iter();
-    let of_group = |group: &Group| match &group.shape.time {
+    let of_group = |group: &Group| match row_times(table, group).first() {
         Some((source, _)) => Some(*source),
         None => {
             let files = group.files.iter().filter_map(|index| {
@@ -324,7 +438,13 @@ fn load(
         payload.push(format!("{}, ", cast(field, column)));
     }
     let null = "null".to_owned();
-    let time = shape.time.as_ref().map_or("null", |(_, expr)| expr);
+    let mut times: Vec<_> = row_times(table, group).into_iter().map(|(_, expr)| expr).collect();
+    if times.is_empty() && matches!(table.rules.time, Time::Source | Time::Processing) {
+        let reason = "its files have no such time as its setting `time` wants; use \"auto\"";
+        return Err(Error::Table { table: table.name.clone(), reason: reason.into() });
+    }
+    times.extend(["t.ts".to_owned(), "o.ts".to_owned()]);
+    let time = times.join(", ");
     let statement = render(
         include_str!("sql/load.sql"),
         &[
@@ -332,9 +452,10 @@ fn load(
             ("columns", &names.concat()),
             ("payload", &payload.concat()),
             ("op", &shape.op),
-            ("time", time),
+            ("time", &time),
             ("lsn", shape.lsn.as_ref().unwrap_or(&null)),
             ("offset", shape.offset.as_ref().unwrap_or(&null)),
+            ("snapshot", shape.snapshot.as_ref().unwrap_or(&null)),
             ("relation", &group.relation),
         ],
     );
@@ -358,13 +479,16 @@ fn set_aside(
 ) -> Result<Counts, Error> {
     let null = |key: &str| format!("{} is null", quote(key));
     let null = table.key_names().map(null).collect::<Vec<_>>().join(" or ");
-    let is_usable = format!("{IS_CHANGE} and (_op = 't' or not ({null}))");
+    let horizon = table.horizon_us.map(|us| format!("_ts >= make_timestamp({us})"));
+    let in_time = horizon.unwrap_or_else(|| "true".into());
+    let is_usable = format!("{IS_CHANGE} and {in_time} and (_op = 't' or not ({null}))");
     let changes = quote(&table.changes());
-    let (first_obj, run_id) = (first_obj.to_string(), batch.run_id.to_string());
+    let (first_obj, run_id) = (first_obj.to_string(), batch.run.id.to_string());
     let values = [
         ("changes", changes.as_str()),
         ("tbl", &literal(&table.name)),
         ("is_change", IS_CHANGE),
+        ("in_time", &in_time),
         ("is_usable", &is_usable),
         ("first_obj", &first_obj),
         ("run_id", &run_id),
@@ -425,7 +549,6 @@ fn remember(
     table: &Table,
     batch: &Batch<'_>,
     objs: &[i64],
-    applied: &Applied,
 ) -> Result<(), Error> {
     let mut shapes = BTreeMap::new();
     for group in &batch.inspection.groups {
@@ -451,18 +574,31 @@ fn remember(
             facts.rows,
             shapes.get(&index).copied().unwrap_or("empty"),
             obj,
-            batch.run_id,
-            batch.now_us,
+            batch.run.id,
+            batch.run.now_us,
         ])?;
+    }
+    Ok(())
+}
+
+fn remember_run(
+    connection: &Connection,
+    table: &Table,
+    applied: &Applied,
+    run: Run,
+) -> Result<(), Error> {
+    if !table.exists {
+        return Ok(());
     }
     let counts = &applied.counts;
     connection.execute(
-        "insert into cdc_runs values (?, ?, 'run', make_timestamp(?), ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "insert into cdc_runs values \
+         (?, ?, 'run', make_timestamp(?), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         params![
-            batch.run_id,
+            run.id,
             table.name,
-            batch.now_us,
-            batch.files.len() as u64,
+            run.now_us,
+            applied.objects,
             counts.rows,
             counts.opened,
             counts.closed_by_delete,
@@ -471,7 +607,11 @@ fn remember(
             counts.late_keys,
             counts.clamped,
             counts.rejects,
+            counts.ignored,
+            counts.truncates,
+            counts.deletes_without_row,
+            counts.unresolved_toast,
         ],
     )?;
-    manifest::save_table(connection, table, applied.order, applied.time, batch.now_us)
+    manifest::save_table(connection, table, applied.order, applied.time, run.now_us)
 }

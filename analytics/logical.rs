@@ -63,6 +63,54 @@ pub(crate) fn logical(field: Field, placeholder: &str) -> Field {
     Field { type_name: type_name.to_owned(), expr, ..field }
 }
 
+/// The field as a type that a person gave it: one of DuckDB's, or what a number or text stands for.
+pub(crate) fn declared(field: &Field, declared: &str) -> Field {
+    let declared = declared.trim().to_ascii_lowercase();
+    let is_unit = ["timestamp_", "date_", "time_"].iter().any(|unit| declared.starts_with(unit));
+    if is_unit && ["TIME", "DATE"].iter().any(|time| field.type_name.starts_with(time)) {
+        // Another file of the table says it itself.
+        return field.clone();
+    }
+    let number = || format!("cast({} as bigint)", field.expr);
+    let meant = |connect: &str, type_name: &str, expr: String| {
+        let connect = Some(format!("io.debezium.time.{connect}"));
+        logical(Field { connect, type_name: type_name.into(), expr, ..field.clone() }, "")
+    };
+    match declared.as_str() {
+        "timestamp_ms" => meant("Timestamp", "BIGINT", number()),
+        "timestamp_us" => meant("MicroTimestamp", "BIGINT", number()),
+        "timestamp_ns" => meant("NanoTimestamp", "BIGINT", number()),
+        "zoned_timestamp" => meant("ZonedTimestamp", "VARCHAR", field.expr.clone()),
+        "date_days" => meant("Date", "BIGINT", number()),
+        "time_ms" => meant("Time", "BIGINT", number()),
+        "time_us" => meant("MicroTime", "BIGINT", number()),
+        "time_ns" => meant("NanoTime", "BIGINT", number()),
+        "base64" => Field {
+            type_name: "BLOB".into(),
+            expr: format!("from_base64({})", field.expr),
+            ..field.clone()
+        },
+        _ => {
+            let scale = declared.strip_prefix("decimal(").and_then(|rest| {
+                rest.trim_end_matches(')').rsplit(',').next()?.trim().parse().ok()
+            });
+            let expr = match scale {
+                // As Connect's JsonConverter writes decimals.
+                Some(scale) if field.type_name == "VARCHAR" => {
+                    let scale: u8 = scale;
+                    let text = &field.expr;
+                    format!(
+                        "cast(case when regexp_full_match({text}, '-?[0-9]*[.][0-9]+') then {text} \
+                         else _decimal_text(_unscaled(from_base64({text})), {scale}) end as {declared})"
+                    )
+                }
+                _ => format!("cast({} as {declared})", field.expr),
+            };
+            Field { type_name: declared.to_ascii_uppercase(), expr, ..field.clone() }
+        }
+    }
+}
+
 fn date(days: &str) -> String {
     format!(
         "case when {days} in ({INFINITE_DAYS}) then date 'infinity' \

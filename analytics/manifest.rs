@@ -6,8 +6,13 @@ use duckdb::{Connection, params};
 
 use crate::columns::Column;
 use crate::config::Config;
+use crate::database::Database;
 use crate::error::Error;
+use crate::load::Run;
 use crate::report::{OrderSource, TimeSource};
+use crate::rules::Rules;
+use crate::source::Object;
+use crate::sql::quote;
 
 /// A table as `cdc_tables` has it, or one that is not there yet.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -17,6 +22,12 @@ pub(crate) struct Table {
     /// Names of key columns; empty until the first batch.
     pub(crate) keys: Vec<String>,
     pub(crate) columns: Vec<Column>,
+    /// What its versions mean.
+    pub(crate) rules: Rules,
+    /// Where log positions begin anew: partition and offset.
+    pub(crate) epochs: Vec<(i32, u64)>,
+    /// Since `compact`: changes before it are no longer taken.
+    pub(crate) horizon_us: Option<i64>,
     /// In the database: not so before the first batch.
     pub(crate) exists: bool,
 }
@@ -24,6 +35,11 @@ pub(crate) struct Table {
 impl Table {
     pub(crate) fn changes(&self) -> String {
         format!("{}__changes", self.name)
+    }
+
+    /// How many versions of each key are no longer made from the log.
+    pub(crate) fn frozen(&self) -> String {
+        format!("{}__frozen", self.name)
     }
 
     pub(crate) fn column_names(&self) -> impl Iterator<Item = &str> {
@@ -35,6 +51,16 @@ impl Table {
     }
 }
 
+/// The tables that are named, by table or topic; all if none is.
+pub(crate) fn select(tables: Vec<Table>, names: &[String]) -> Result<Vec<Table>, Error> {
+    let is = |table: &Table, name: &String| *name == table.name || *name == table.topic;
+    if let Some(name) = names.iter().find(|name| !tables.iter().any(|table| is(table, name))) {
+        return Err(Error::UnknownTable(name.clone()));
+    }
+    let wanted = |table: &Table| names.is_empty() || names.iter().any(|name| is(table, name));
+    Ok(tables.into_iter().filter(wanted).collect())
+}
+
 /// An object that was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Done {
@@ -43,8 +69,10 @@ pub(crate) struct Done {
 }
 
 pub(crate) fn tables(connection: &Connection) -> Result<Vec<Table>, Error> {
-    let mut statement =
-        connection.prepare("select tbl, topic, keys, columns_json from cdc_tables order by tbl")?;
+    let mut statement = connection.prepare(
+        "select tbl, topic, keys, columns_json, options_json, epochs_json, epoch_us(horizon) \
+         from cdc_tables order by tbl",
+    )?;
     let mut rows = statement.query([])?;
     let mut tables = Vec::new();
     while let Some(row) = rows.next()? {
@@ -57,6 +85,9 @@ pub(crate) fn tables(connection: &Connection) -> Result<Vec<Table>, Error> {
             topic: row.get(1)?,
             keys: serde_json::from_str(&row.get::<_, String>(2)?).map_err(damaged)?,
             columns: serde_json::from_str(&row.get::<_, String>(3)?).map_err(damaged)?,
+            rules: serde_json::from_str(&row.get::<_, String>(4)?).map_err(damaged)?,
+            epochs: serde_json::from_str(&row.get::<_, String>(5)?).map_err(damaged)?,
+            horizon_us: row.get(6)?,
             exists: true,
             name: name.clone(),
         });
@@ -88,11 +119,13 @@ pub(crate) fn save_table(
     };
     let keys = serde_json::to_string(&table.keys).map_err(json)?;
     let columns = serde_json::to_string(&table.columns).map_err(json)?;
+    let rules = serde_json::to_string(&table.rules).map_err(json)?;
+    let epochs = serde_json::to_string(&table.epochs).map_err(json)?;
     let (order, time) = (order.map(OrderSource::name), time.map(TimeSource::name));
     connection.execute(
         "insert or replace into cdc_tables select ?, ?, ?, ?, \
          coalesce(?, (select order_source from cdc_tables where tbl = ?)), \
-         coalesce(?, (select time_source from cdc_tables where tbl = ?)), make_timestamp(?)",
+         coalesce(?, (select time_source from cdc_tables where tbl = ?)), make_timestamp(?), ?, ?, make_timestamp(?)",
         params![
             table.name,
             table.topic,
@@ -102,8 +135,56 @@ pub(crate) fn save_table(
             table.name,
             time,
             table.name,
-            now_us
+            now_us,
+            rules,
+            epochs,
+            table.horizon_us
         ],
+    )?;
+    Ok(())
+}
+
+/// Forgets a table with everything that is known of it.
+pub(crate) fn forget(connection: &Connection, table: &Table) -> Result<(), Error> {
+    for relation in [table.name.clone(), table.changes(), table.frozen()] {
+        connection.execute(&format!("drop table if exists {}", quote(&relation)), [])?;
+    }
+    for known in ["cdc_objects", "cdc_rejects", "cdc_schema", "cdc_tables"] {
+        connection.execute(&format!("delete from {known} where tbl = ?"), [&table.name])?;
+    }
+    Ok(())
+}
+
+/// Remembers an object that cannot be read as done, and why.
+pub(crate) fn set_aside(
+    connection: &Connection,
+    table: &Table,
+    object: &Object,
+    reason: &str,
+    run: Run,
+) -> Result<(), Error> {
+    let obj = Database::next(connection, "cdc_obj_seq")?;
+    let name = &object.name;
+    connection.execute(
+        "insert or replace into cdc_objects values (?, ?, ?, ?, make_timestamp(?), ?, ?, ?, null, 0, \
+         'unreadable', ?, ?, make_timestamp(?))",
+        params![
+            table.name,
+            object.uri,
+            object.etag,
+            object.size,
+            object.last_modified_us,
+            name.topic,
+            name.partition,
+            name.start_offset,
+            obj,
+            run.id,
+            run.now_us,
+        ],
+    )?;
+    connection.execute(
+        "insert into cdc_rejects values (?, ?, ?, ?, null, ?, ?)",
+        params![table.name, obj, name.partition, name.start_offset, reason, run.id],
     )?;
     Ok(())
 }
@@ -172,7 +253,7 @@ mod tests {
             &["a.x.users", "a.y.users"],
             &["users", "y_users"],
         );
-        let named = TableConfig { name: Some("people".into()), keys: Vec::new() };
+        let named = TableConfig { name: Some("people".into()), ..TableConfig::default() };
         config.tables.insert("a.x.users".into(), named);
         check("configured", &config, &[], &["a.x.users", "b"], &["people", "b"]);
     }

@@ -37,7 +37,8 @@ impl RunReport {
 
     /// Exit status 3: finished, but rows or objects were set aside.
     pub fn has_rejects(&self) -> bool {
-        !self.skipped.is_empty() || self.tables.iter().any(|table| table.counts.rejects > 0)
+        !self.skipped.is_empty()
+            || self.tables.iter().any(|table| 0 < table.counts.rejects || 0 < table.objects_bad)
     }
 }
 
@@ -59,6 +60,8 @@ pub struct TableReport {
     pub bytes: u64,
     /// Objects in the manifest that the source no longer has; their rows are kept.
     pub objects_gone: usize,
+    /// Objects that could not be read and were set aside.
+    pub objects_bad: usize,
     pub counts: Counts,
     /// Rows of the history table afterwards.
     pub versions: u64,
@@ -140,6 +143,8 @@ pub enum TimeSource {
     ObjectLastTimestamp,
     /// The Kafka timestamp of each record, from a column that the sink adds or the object's footer.
     RecordTimestamp,
+    /// What a column of the table says.
+    Column,
     /// When the connector handled the change.
     Processing,
     /// When the source committed the change.
@@ -153,6 +158,7 @@ impl TimeSource {
             TimeSource::ObjectLastModified => "object last-modified (approximate)",
             TimeSource::ObjectLastTimestamp => "last kafka timestamp of the object (approximate)",
             TimeSource::RecordTimestamp => "kafka timestamp",
+            TimeSource::Column => "column of the table",
             TimeSource::Processing => "connector processing time",
             TimeSource::Source => "source commit time",
         }

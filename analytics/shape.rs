@@ -53,11 +53,13 @@ pub(crate) struct Shape {
     /// The table's columns, with logical types applied.
     pub(crate) payload: Vec<Field>,
     pub(crate) op: String,
-    /// The row's own time, if it has one.
-    pub(crate) time: Option<(TimeSource, String)>,
+    /// The times that a row itself tells, the most exact first.
+    pub(crate) times: Vec<(TimeSource, String)>,
     pub(crate) lsn: Option<String>,
     /// The record's offset, if the sink was told to add it.
     pub(crate) offset: Option<String>,
+    /// Which part of a snapshot the row is: `first`, `true`, `last`, …
+    pub(crate) snapshot: Option<String>,
 }
 
 impl Shape {
@@ -109,30 +111,34 @@ fn envelope(fields: &[Field], placeholder: &str) -> Shape {
         let expr = format!("case when {op} = 'd' then {before} else {after} end");
         payload.push(logical(Field { expr, ..field.clone() }, placeholder));
     }
-    let time = [(source, "ts_us", 1), (source, "ts_ms", 1_000)]
+    let times = [
+        (TimeSource::Source, source, "ts_us", 1),
+        (TimeSource::Source, source, "ts_ms", 1_000),
+        (TimeSource::Processing, fields, "ts_us", 1),
+        (TimeSource::Processing, fields, "ts_ms", 1_000),
+    ];
+    let times = times
         .into_iter()
-        .map(|(fields, name, us)| (TimeSource::Source, find(fields, name), us))
-        .chain(
-            [("ts_us", 1), ("ts_ms", 1_000)]
-                .map(|(name, us)| (TimeSource::Processing, find(fields, name), us)),
-        )
-        .find_map(|(kind, field, us)| Some((kind, instant(field?, us))));
+        .filter_map(|(kind, fields, name, us)| Some((kind, instant(find(fields, name)?, us))));
     Shape {
         kind: Kind::Envelope,
         payload,
         op,
-        time,
+        times: times.collect(),
         lsn: find(source, "lsn").map(position),
         offset: None,
+        snapshot: find(source, "snapshot").map(text),
     }
 }
 
 fn flattened(fields: &[Field], prefix: &str, placeholder: &str) -> Shape {
     let added = |name: &str| find(fields, &format!("{prefix}{name}"));
     let op = added("op");
-    let time = TIMES.iter().find_map(|(name, kind, us)| Some((*kind, instant(added(name)?, *us))));
+    let times =
+        TIMES.iter().filter_map(|(name, kind, us)| Some((*kind, instant(added(name)?, *us))));
+    let mut times: Vec<_> = times.collect();
     let lsn = POSITIONS.iter().find_map(|name| added(name)).map(position);
-    let with_fields = op.is_some() || time.is_some() || lsn.is_some();
+    let with_fields = op.is_some() || !times.is_empty() || lsn.is_some();
     let is_added = |field: &&Field| {
         let name = field.name.as_str();
         let known = name.strip_prefix(prefix).is_some_and(|name| {
@@ -145,13 +151,15 @@ fn flattened(fields: &[Field], prefix: &str, placeholder: &str) -> Shape {
         fields.iter().filter(|field| !is_added(field) && field.type_name != NULL).cloned();
     let kafka_time = find(fields, KAFKA_TIMESTAMP)
         .map(|field| (TimeSource::RecordTimestamp, instant(field, 1_000)));
+    times.extend(kafka_time);
     Shape {
         kind: if with_fields { Kind::FlattenedWithFields } else { Kind::Flattened },
         payload: payload.map(|field| logical(field, placeholder)).collect(),
         op: flattened_op(op, find(fields, DELETED)),
-        time: time.or(kafka_time),
+        times,
         lsn,
         offset: find(fields, KAFKA_OFFSET).map(|field| format!("cast({} as ubigint)", field.expr)),
+        snapshot: added("source_snapshot").map(text),
     }
 }
 
@@ -165,6 +173,10 @@ fn flattened_op(op: Option<&Field>, deleted: Option<&Field>) -> String {
         }
         None => otherwise,
     }
+}
+
+fn text(field: &Field) -> String {
+    format!("cast({} as varchar)", field.expr)
 }
 
 fn find<'a>(fields: &'a [Field], name: &str) -> Option<&'a Field> {
@@ -227,7 +239,7 @@ mod tests {
         let columns: Vec<_> = shape.payload.iter().map(|field| field.name.as_str()).collect();
         assert_eq!(shape.kind, kind, "{name}");
         assert_eq!(columns, payload, "{name}");
-        assert_eq!(shape.time.as_ref().map(|time| time.0), time, "{name}");
+        assert_eq!(shape.times.first().map(|time| time.0), time, "{name}");
         shape
     }
 

@@ -14,9 +14,10 @@ use object_store::{ClientOptions, ObjectStore, ObjectStoreExt, RetryConfig};
 use tokio::io::AsyncWriteExt;
 use url::Url;
 
+use crate::avro_file;
 use crate::config::{Config, S3Access};
 use crate::error::Error;
-use crate::layout::{self, FileName, ObjectName};
+use crate::layout::{self, FileName, Format, ObjectName};
 use crate::report::Skipped;
 
 /// Downloads at a time: enough to hide latency, few enough for a small link.
@@ -54,6 +55,8 @@ pub(crate) struct Staged {
 #[derive(Debug, Default)]
 pub(crate) struct Listing {
     pub(crate) objects: Vec<Object>,
+    /// The keys' companions, of which one a topic can tell its key.
+    pub(crate) keys: Vec<Object>,
     pub(crate) skipped: Vec<Skipped>,
 }
 
@@ -116,22 +119,29 @@ impl Source {
         let metas = metas.map_err(|source| Error::List { uri: self.uri.clone(), source })?;
         for meta in metas {
             let uri = format!("{}{}", self.base, meta.location);
-            match layout::parse(meta.location.as_ref(), &self.delimiter) {
-                ObjectName::Companion => {}
+            let name = match layout::parse(meta.location.as_ref(), &self.delimiter) {
+                ObjectName::Companion => continue,
                 ObjectName::Unreadable(reason) => {
                     listing.skipped.push(Skipped { uri, reason: reason.into() });
+                    continue;
                 }
-                ObjectName::Data(name) => listing.objects.push(Object {
-                    uri,
-                    name,
-                    size: meta.size,
-                    last_modified_us: meta.last_modified.timestamp_micros(),
-                    has_etag: meta.e_tag.is_some(),
-                    etag: meta.e_tag.unwrap_or_else(|| {
-                        format!("{}/{}", meta.last_modified.timestamp_micros(), meta.size)
-                    }),
-                    location: meta.location,
+                name => name,
+            };
+            let (ObjectName::Data(of) | ObjectName::Keys(of)) = &name else { continue };
+            let object = Object {
+                uri,
+                name: of.clone(),
+                size: meta.size,
+                last_modified_us: meta.last_modified.timestamp_micros(),
+                has_etag: meta.e_tag.is_some(),
+                etag: meta.e_tag.unwrap_or_else(|| {
+                    format!("{}/{}", meta.last_modified.timestamp_micros(), meta.size)
                 }),
+                location: meta.location,
+            };
+            match name {
+                ObjectName::Keys(_) => listing.keys.push(object),
+                _ => listing.objects.push(object),
             }
         }
         listing.objects.sort_by(|a, b| position(a).cmp(&position(b)));
@@ -149,6 +159,7 @@ impl Source {
         let download = |(index, object): (usize, &Object)| {
             let object = object.clone();
             let file = directory.join(format!("{index:06}.{}", object.name.extension));
+            let parquet = directory.join(format!("{index:06}.avro.parquet"));
             async move {
                 let path = match &self.local {
                     Some(files) => files
@@ -156,7 +167,17 @@ impl Source {
                         .map_err(|source| Error::Fetch { uri: object.uri.clone(), source })?,
                     None => self.download(&object, file).await?,
                 };
-                Ok::<_, Error>(Staged { object, path })
+                if object.name.format != Format::Avro {
+                    return Ok::<_, Error>(Staged { object, path });
+                }
+                avro_file::to_parquet(&path, &parquet)
+                    .map_err(|reason| Error::Object { uri: object.uri.clone(), reason })?;
+                if self.local.is_none() {
+                    let what = "cannot remove a staged file".to_owned();
+                    let removed = tokio::fs::remove_file(&path).await;
+                    removed.map_err(|source| Error::Io { what, source })?;
+                }
+                Ok(Staged { object, path: parquet })
             }
         };
         let downloads = futures::stream::iter(objects.iter().enumerate()).map(download);

@@ -12,5 +12,9 @@ create table if not exists cdc_runs (
   unchanged ubigint,
   late_keys ubigint,
   clamped ubigint,
-  rejects ubigint
+  rejects ubigint,
+  ignored ubigint,
+  truncates ubigint,
+  deletes_without_row ubigint,
+  unresolved_toast ubigint
 )

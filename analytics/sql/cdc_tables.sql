@@ -5,5 +5,8 @@ create table if not exists cdc_tables (
   columns_json varchar not null,
   order_source varchar,
   time_source varchar,
-  last_run timestamp
+  last_run timestamp,
+  options_json varchar not null,
+  epochs_json varchar not null,
+  horizon timestamp
 )

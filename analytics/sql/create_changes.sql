@@ -10,5 +10,6 @@ create table {changes} (
   _part integer not null,
   _lo ubigint not null,
   _row ubigint not null,
-  _obj bigint not null
+  _obj bigint not null,
+  _snapshot varchar
 )

@@ -9,5 +9,6 @@ create table {table} (
   _hi ubigint not null,
   _part integer not null,
   _lo ubigint not null,
-  _incomplete boolean not null
+  _obj bigint not null,
+  _incomplete boolean not null{deleted}
 )

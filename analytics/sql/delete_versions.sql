@@ -1,1 +1,1 @@
-delete from {table} h using _affected a where {same_key}
+delete from {table} h using _affected a where {same_key} and {not_frozen}

@@ -1,2 +1,1 @@
-create or replace temp table _replaced as
-select distinct {keys}, false as _truncate from {changes} where _op <> 't' and _obj in ({objects})
+create temp table if not exists _replaced as select {keys} from {changes} limit 0

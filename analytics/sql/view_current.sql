@@ -1,2 +1,2 @@
 create or replace view {name} as
-select * exclude (effective_to, is_current, _end_op) from {table} where is_current
+select * exclude (effective_to, is_current, _end_op{deleted}) from {table} where is_current{alive}

@@ -10,7 +10,7 @@ const PRODUCTS: &str = "cdc.commerce.products";
 /// The values of a recording (Debezium 3.6.3.Final on PostgreSQL 14, JsonConverter), as files.
 fn recorded(recording: &str) -> Lake {
     let mut lake = Lake::new();
-    let users = TableConfig { name: None, keys: vec!["id".into(), "tenant".into()] };
+    let users = TableConfig { keys: vec!["id".into(), "tenant".into()], ..TableConfig::default() };
     lake.config.tables.insert("cdc.commerce.users".into(), users);
     let mut by_topic: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for line in recording.lines() {

@@ -169,7 +169,11 @@ fn log_positions_may_be_text() {
 #[test]
 fn a_table_may_have_nothing_but_a_compound_key() {
     let mut lake = Lake::new();
-    let keys = TableConfig { name: Some("pairs".into()), keys: vec!["a".into(), "b".into()] };
+    let keys = TableConfig {
+        name: Some("pairs".into()),
+        keys: vec!["a".into(), "b".into()],
+        ..TableConfig::default()
+    };
     lake.config.tables.insert("x.t".into(), keys);
     let columns = "a INTEGER, b VARCHAR, __deleted VARCHAR";
     let rows = ["(1, 'x', 'false')", "(1, 'y', 'false')", "(1, 'x', 'false')", "(1, 'y', 'true')"];

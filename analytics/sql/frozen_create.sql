@@ -1,0 +1,1 @@
+create table if not exists {frozen} as select {keys}, 0::bigint as versions from {changes} limit 0

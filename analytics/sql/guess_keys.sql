@@ -1,0 +1,1 @@
+select count(*)::ubigint, {columns} from {relation} f where {op} = 'd'

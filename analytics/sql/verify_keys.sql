@@ -1,0 +1,2 @@
+select {keys} from (select distinct {keys} from {changes} where _op in ('c', 'r', 'u')) seen
+anti join {table} using ({keys})

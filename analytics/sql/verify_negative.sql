@@ -1,0 +1,1 @@
+select 1 from {table} where effective_to < effective_from
