@@ -166,6 +166,8 @@ const DEBEZIUM_VERSION: &str = "3.6.3.Final";
 /// One entry per plugin.
 fn builtin() -> Vec<Plugin> {
     let mut plugins = vec![postgres_source(), s3_sink()];
+    #[cfg(feature = "analytics")]
+    plugins.push(scd2_sink());
     plugins.extend(converters());
     plugins.extend(debezium_transformations());
     plugins.extend(kafka_transformations());
@@ -428,6 +430,22 @@ fn s3_sink() -> Plugin {
         version: s3::VERSION,
         config_def: s3::config_def,
         constructor: Constructor::Sink { connector: s3::construct, task: s3::construct_task },
+    }
+}
+
+/// Runs as a source: it polls a prefix of objects and consumes no topic.
+#[cfg(feature = "analytics")]
+fn scd2_sink() -> Plugin {
+    use crate::connector::duckdb;
+    Plugin {
+        class: duckdb::CLASS,
+        aliases: &[],
+        version: duckdb::VERSION,
+        config_def: duckdb::config_def,
+        constructor: Constructor::Source {
+            connector: duckdb::construct,
+            task: duckdb::construct_task,
+        },
     }
 }
 

@@ -29,6 +29,8 @@ pub struct SourceTaskContext {
     pub offsets: Vec<SourceOffset>,
     /// `network.resolve`.
     pub hosts: Arc<HostMap>,
+    /// What the worker gives to connectors that reach S3 and do not say how.
+    pub defaults: Arc<SinkDefaults>,
     pub metrics: Arc<TaskMetrics>,
 }
 

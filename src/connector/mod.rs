@@ -5,6 +5,8 @@
 //! a task is built with, whose other end the runtime owns.
 
 mod context;
+#[cfg(feature = "analytics")]
+pub mod duckdb;
 pub mod postgres;
 pub mod s3;
 

@@ -131,6 +131,7 @@ impl Assembly {
                     task: id.task,
                     offsets: self.store.source_offsets(&id.connector).await?,
                     hosts: Arc::clone(&self.worker.hosts),
+                    defaults: Arc::clone(&self.worker.sink_defaults),
                     metrics: Arc::clone(&metrics),
                 };
                 let parts = panics::caught(|| {

@@ -22,15 +22,22 @@ fn the_connectors_keys() {
     let plugins = Plugins::builtin();
     for plugin in plugins.iter() {
         let (kind, file) = match plugin.kind() {
+            PluginKind::Source if plugin.class.starts_with("ferroconnect.") => {
+                ("source", "scd2-sink.md")
+            }
             PluginKind::Source => ("source", "postgres-source.md"),
             PluginKind::Sink => ("sink", "s3-sink.md"),
             _ => continue,
         };
         let text = format!(
-            "# `{}`\n\nVersion {} of the original. Generated from the code.\n\n## Keys of this {kind} \
+            "# `{}`\n\n{} Generated from the code.\n\n## Keys of this {kind} \
              connector\n\n{}\n## Keys of every {kind} connector\n\n{}",
             plugin.class,
-            plugin.version,
+            if plugin.class.starts_with("ferroconnect.") {
+                "Ours; the runtime runs it as a source, because it consumes no topic.".to_owned()
+            } else {
+                format!("Version {} of the original.", plugin.version)
+            },
             reference(&(plugin.config_def)()),
             reference(connector_config(plugin.kind())),
         );

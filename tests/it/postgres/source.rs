@@ -75,6 +75,7 @@ impl Source {
             task: 0,
             offsets: stored.into_iter().collect(),
             hosts: Arc::default(),
+            defaults: Arc::default(),
             metrics: Metrics::new().task("c", 0, TaskSide::Source),
         };
         let task = postgres::task(props, context).unwrap();
