@@ -30,6 +30,9 @@ mod reference;
 mod rest;
 /// The S3 sink against a real server.
 mod s3;
+/// The history tables: PostgreSQL as the oracle, and the connector over REST.
+#[cfg(feature = "analytics")]
+mod scd2;
 /// Every statement of the store, executed.
 mod store;
 /// What the tests share.
