@@ -26,6 +26,7 @@ kill-test: install ## Thirty kills of a sink under load, five minutes of rebalan
 
 bench: build ## CPU-seconds per million events, beside the physical floors
 	bench/run
+	bench/scd2.py
 
 peer-conformance: build ## Ours beside the real Kafka Connect and Debezium: what differs (needs a JDK and Maven)
 	tests/peer/conformance
