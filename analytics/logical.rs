@@ -100,7 +100,7 @@ pub(crate) fn declared(field: &Field, declared: &str) -> Field {
                     let scale: u8 = scale;
                     let text = &field.expr;
                     format!(
-                        "cast(case when regexp_full_match({text}, '-?[0-9]*[.][0-9]+') then {text} \
+                        "cast(case when {text} is null then null when regexp_full_match({text}, '-?[0-9]*[.][0-9]+') then {text} \
                          else _decimal_text(_unscaled(from_base64({text})), {scale}) end as {declared})"
                     )
                 }

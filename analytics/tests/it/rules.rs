@@ -232,19 +232,21 @@ fn json_columns_have_the_types_that_are_declared() {
     lake.config.tables.insert("t".into(), table);
     let line =
         r#"{"id":1,"made":1700000000123456,"day":19675,"price":"AJY=","n":7,"__deleted":"false"}"#;
-    lake.json("t", (0, 0), &[line.into()]);
+    let nulls = r#"{"id":2,"made":null,"day":null,"price":null,"n":null,"__deleted":"false"}"#;
+    lake.json("t", (0, 0), &[line.into(), nulls.into()]);
     let rows =
         "select 1 as id, timestamp '2023-11-14 22:13:20.123456' as made, date '2023-11-14' as day,
                 1.75::decimal(10,2) as price, 7::bigint as n, 'false' as __deleted";
-    lake.parquet("t", (0, 1), rows, &[]);
+    lake.parquet("t", (0, 2), rows, &[]);
     lake.run();
     assert_eq!(
-        lake.rows("select made, day, price, n from t order by _version"),
+        lake.rows("select made, day, price, n from t where id = 1 order by _version"),
         [
             "2023-11-14 22:13:20.123456|2023-11-14|1.50|7",
             "2023-11-14 22:13:20.123456|2023-11-14|1.75|7"
         ]
     );
+    assert_eq!(lake.rows("select made, day, price, n from t where id = 2"), ["|||"]);
     let types = lake.rows("select column_type from (describe select made, day, price, n from t)");
     assert_eq!(types, ["TIMESTAMP", "DATE", "DECIMAL(10,2)", "BIGINT"]);
 }
