@@ -8,7 +8,7 @@ mod worker;
 mod worker_process;
 
 pub(crate) use database::TestDatabase;
-pub(crate) use services::services;
+pub(crate) use services::{registry, services};
 pub(crate) use worker::InProcessWorker;
 pub(crate) use worker_process::{WorkerOptions, WorkerProcess};
 

@@ -33,6 +33,15 @@ pub(crate) fn services() -> &'static Services {
     &SERVICES
 }
 
+/// The URL of the Schema Registry, apart because only its own tests need it.
+///
+/// # Panics
+/// When it is not running: a missing service fails the test.
+pub(crate) fn registry() -> &'static str {
+    static REGISTRY: LazyLock<String> = LazyLock::new(|| variable("FERROCONNECT_TEST_REGISTRY"));
+    &REGISTRY
+}
+
 impl Services {
     /// The host and port of PostgreSQL.
     pub(crate) fn postgres_address(&self) -> (String, u16) {
