@@ -115,11 +115,34 @@ impl DataError {
     pub fn new(message: impl Into<String>) -> Self {
         Self(message.into())
     }
+
+    /// The error as one of the member `name` of what is at hand: called on the way out, it gives the
+    /// path of a field, `(field "after.tags[2]")`.
+    #[must_use]
+    pub fn at(self, name: &str) -> Self {
+        let Self(text) = self;
+        Self(match text.rsplit_once(FIELD).filter(|(_, path)| path.ends_with("\")")) {
+            Some((text, path)) => {
+                let dot = if path.starts_with('[') { "" } else { "." };
+                format!("{text}{FIELD}{name}{dot}{path}")
+            }
+            None => format!("{text}{FIELD}{name}\")"),
+        })
+    }
 }
+
+/// What stands before the path of a field.
+const FIELD: &str = " (field \"";
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_path_grows_on_the_way_out() {
+        let error = DataError::new("bad").at("[2]").at("tags").at("after");
+        assert_eq!(error.0, "bad (field \"after.tags[2]\")");
+    }
 
     #[test]
     fn trace_lists_every_cause_on_its_own_line() {

@@ -10,7 +10,8 @@ use crate::connector::{
 };
 use crate::converter::simple_header::AsHeaderConverter;
 use crate::converter::{
-    Converter, HeaderConverter, Role, byte_array, json, number, simple_header, string,
+    HeaderConverter, NewConverter, Role, avro, binary_data, byte_array, json, json_schema, number,
+    simple_header, string,
 };
 use crate::error::ConnectError;
 use crate::transform::predicate::{has_header_key, record_is_tombstone, topic_name_matches};
@@ -30,8 +31,6 @@ pub type NewConnector = fn(&Props, ConnectorContext) -> Result<Box<dyn Connector
 pub type NewSourceTask = fn(&Props, SourceTaskContext) -> Result<Box<dyn SourceTask>, ConnectError>;
 /// Makes a sink task, ready to be assigned partitions.
 pub type NewSinkTask = fn(&Props, SinkTaskContext) -> Result<Box<dyn SinkTask>, ConnectError>;
-/// Makes a converter for keys or values.
-pub type NewConverter = fn(&Props, Role) -> Result<Box<dyn Converter>, ConnectError>;
 /// Makes a header converter.
 pub type NewHeaderConverter = fn(&Props) -> Result<Box<dyn HeaderConverter>, ConnectError>;
 /// Makes a transform.
@@ -149,17 +148,39 @@ impl Plugins {
         self.plugins.iter()
     }
 
-    /// The plugin of one of `kinds` that `name` means, if exactly one does.
+    /// The plugin of one of `kinds` that `name` means, if exactly one does, or one of Kafka's own.
     pub fn find(&self, kinds: &[PluginKind], name: &str) -> Option<&Arc<Plugin>> {
         let mut matches =
             self.iter().filter(|plugin| kinds.contains(&plugin.kind()) && plugin.is_named(name));
         let found = matches.next()?;
-        matches.next().is_none().then_some(found)
+        let others: Vec<_> = matches.collect();
+        if others.is_empty() {
+            return Some(found);
+        }
+        // Debezium has a ByteArrayConverter too: a file that says just this was written for Kafka's,
+        // which every worker has.
+        let mut kafka = std::iter::once(found)
+            .chain(others)
+            .filter(|plugin| plugin.class.starts_with("org.apache.kafka.connect.converters."));
+        let found = kafka.next()?;
+        kafka.next().is_none().then_some(found)
+    }
+}
+
+/// The built-in converter of a class: for converters that have another do some of their work.
+pub fn converter_of(class: &str) -> Option<NewConverter> {
+    let plugins = converters().into_iter().map(Arc::new).collect();
+    let plugins = Plugins { plugins };
+    match plugins.find(&[PluginKind::Converter], class)?.constructor {
+        Constructor::Converter(construct) => Some(construct),
+        _ => None,
     }
 }
 
 /// The version of Kafka Connect whose converters, transforms and predicates ours equal.
 const KAFKA_VERSION: &str = "3.9.0";
+/// The version of Confluent's converters that ours equal.
+const CONFLUENT_VERSION: &str = "7.9.0";
 /// The version of Debezium whose transforms ours equal.
 const DEBEZIUM_VERSION: &str = "3.6.3.Final";
 
@@ -449,6 +470,7 @@ fn scd2_sink() -> Plugin {
     }
 }
 
+#[expect(clippy::too_many_lines, reason = "a list")]
 fn converters() -> Vec<Plugin> {
     let converter = |class, config_def, construct| Plugin {
         class,
@@ -467,7 +489,27 @@ fn converters() -> Vec<Plugin> {
     let byte_array_class = "org.apache.kafka.connect.converters.ByteArrayConverter";
     let json_class = "org.apache.kafka.connect.json.JsonConverter";
     let string_class = "org.apache.kafka.connect.storage.StringConverter";
+    let confluent = |class, config_def, construct| Plugin {
+        version: CONFLUENT_VERSION,
+        ..converter(class, config_def, construct)
+    };
+    let debezium = |class| Plugin {
+        version: DEBEZIUM_VERSION,
+        ..converter(class, binary_data::config_def, binary_data::construct)
+    };
     vec![
+        confluent(
+            "io.confluent.connect.avro.AvroConverter",
+            avro::config_def as fn() -> ConfigDef,
+            avro::construct as NewConverter,
+        ),
+        confluent(
+            "io.confluent.connect.json.JsonSchemaConverter",
+            json_schema::config_def,
+            json_schema::construct,
+        ),
+        debezium("io.debezium.converters.BinaryDataConverter"),
+        debezium("io.debezium.converters.ByteArrayConverter"),
         converter(byte_array_class, byte_array::config_def, byte_array::construct),
         converter(
             "org.apache.kafka.connect.converters.BooleanConverter",
@@ -507,13 +549,13 @@ fn converters() -> Vec<Plugin> {
             simple_header::construct,
         ),
         header(byte_array_class, byte_array::config_def, |props| {
-            Ok(Box::new(AsHeaderConverter(byte_array::construct(props, Role::Value)?)))
+            Ok(Box::new(AsHeaderConverter(byte_array::construct(props, &Role::Value.into())?)))
         }),
         header(json_class, json::config_def, |props| {
-            Ok(Box::new(AsHeaderConverter(json::construct(props, Role::Value)?)))
+            Ok(Box::new(AsHeaderConverter(json::construct(props, &Role::Value.into())?)))
         }),
         header(string_class, string::config_def, |props| {
-            Ok(Box::new(AsHeaderConverter(string::construct(props, Role::Value)?)))
+            Ok(Box::new(AsHeaderConverter(string::construct(props, &Role::Value.into())?)))
         }),
     ]
 }
@@ -546,5 +588,8 @@ mod tests {
             assert!(plugins.find(&[kind], name).is_some(), "{name}");
         }
         assert!(plugins.find(&[PluginKind::Converter], "no.Such").is_none());
+        let shared = plugins.find(&[PluginKind::Converter], "ByteArrayConverter").unwrap();
+        assert_eq!(shared.class, "org.apache.kafka.connect.converters.ByteArrayConverter");
+        assert!(plugins.find(&[PluginKind::Transformation], "Filter").is_none());
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::{Converter, Leaves, Presence, Role, RowEncoder};
+use super::{Converter, ConverterContext, Leaves, Presence, RowEncoder};
 use crate::config::{ConfigDef, ConfigKey, ConfigType, Props};
 use crate::data::{
     PlannedValue, RecordBatch, RowPlan, Schema, SchemaAndValue, SchemaBuilder, Type, Value,
@@ -27,7 +27,10 @@ pub fn config_def() -> ConfigDef {
 ///
 /// # Errors
 /// None; the signature is that of all converters.
-pub fn construct(_props: &Props, _role: Role) -> Result<Box<dyn Converter>, ConnectError> {
+pub fn construct(
+    _props: &Props,
+    _context: &ConverterContext,
+) -> Result<Box<dyn Converter>, ConnectError> {
     let schema = SchemaBuilder::new(Type::Bytes).optional().build();
     Ok(Box::new(ByteArrayConverter { leaves: Leaves::new(&schema), schema }))
 }
@@ -98,11 +101,12 @@ impl Converter for ByteArrayConverter {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::converter::Role;
     use crate::converter::tests::{check_planned, write};
 
     #[test]
     fn only_bytes_are_written() {
-        let mut converter = construct(&Props::new(), Role::Value).unwrap();
+        let mut converter = construct(&Props::new(), &Role::Value.into()).unwrap();
         let of = |ty| SchemaBuilder::new(ty).build();
         let bytes = || Value::Bytes(Bytes::from_static(b"\x00\xFF"));
         for (schema, value, expected) in [
@@ -133,7 +137,7 @@ mod tests {
     fn both_paths_agree() {
         let schema = SchemaBuilder::new(Type::Bytes).build();
         let wire = Bytes::from_static(b"..\x00\xFF..");
-        let mut converter = construct(&Props::new(), Role::Value).unwrap();
+        let mut converter = construct(&Props::new(), &Role::Value.into()).unwrap();
         check_planned(converter.as_mut(), &schema, &wire, 2, 2);
     }
 }

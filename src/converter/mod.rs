@@ -3,12 +3,17 @@
 //! Each converter works on two paths. The planned one compiles a [`PlannedValue`] into a
 //! [`RowEncoder`] once per shape, and for reading keeps a decoder per writer schema; the general one
 //! works on trees. Both give the same bytes; a property test holds them to it. No I/O, except in
-//! [`Converter::prepare`].
+//! [`Converter::prepare`] and [`Converter::prepare_read`].
 
+pub mod avro;
+pub mod binary_data;
 pub mod byte_array;
 pub mod json;
+pub mod json_schema;
 mod leaf;
 pub mod number;
+mod program;
+mod registry;
 pub mod simple_header;
 pub mod string;
 
@@ -17,7 +22,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use self::leaf::{Leaves, leaf_encoder};
-use crate::data::{PlannedValue, RecordBatch, RowPlan, RowView, SchemaAndValue};
+use crate::config::{HostMap, Props};
+use crate::data::{PlannedValue, RecordBatch, RowPlan, RowView, Schema, SchemaAndValue};
 use crate::error::{ConnectError, DataError};
 
 /// Whether a converter wrote bytes or means a null key or value (a tombstone).
@@ -34,12 +40,54 @@ pub enum Role {
     Value,
 }
 
+/// Makes a converter for keys or values.
+pub type NewConverter = fn(&Props, &ConverterContext) -> Result<Box<dyn Converter>, ConnectError>;
+
+/// What a converter is made with, beside its settings.
+#[derive(Debug, Clone)]
+pub struct ConverterContext {
+    pub role: Role,
+    /// `network.resolve`, for what a converter has to ask of others.
+    pub hosts: Arc<HostMap>,
+    /// The converter of a class, for one that has another do some of its work.
+    pub by_class: fn(&str) -> Option<NewConverter>,
+}
+
+impl From<Role> for ConverterContext {
+    fn from(role: Role) -> Self {
+        Self { role, hosts: Arc::default(), by_class: |_| None }
+    }
+}
+
 /// `org.apache.kafka.connect.storage.Converter`. One instance serves one task and one [`Role`].
 #[async_trait]
 pub trait Converter: Send {
-    /// Does what has to be asked of the outside before `planned` can be encoded for `topic` (a
-    /// schema registry). Called once per shape, before [`Converter::encoder`].
-    async fn prepare(&mut self, _topic: &str, _planned: &PlannedValue) -> Result<(), ConnectError> {
+    /// Whether values of `schema` can be written to `topic` without asking the outside first.
+    fn is_prepared(&mut self, _topic: &str, _schema: Option<&Arc<Schema>>) -> bool {
+        true
+    }
+
+    /// Asks what has to be asked of the outside (a schema registry) before values of `schema` can be
+    /// written to `topic`. Called before [`Converter::encoder`], and before
+    /// [`Converter::from_connect_data`] where [`Converter::is_prepared`] says no. Cancel-safe. An
+    /// outside that refuses the schema is no error here but one of each of its values.
+    async fn prepare(
+        &mut self,
+        _topic: &str,
+        _schema: Option<&Arc<Schema>>,
+    ) -> Result<(), ConnectError> {
+        Ok(())
+    }
+
+    /// Looks at a message that will be read: whether the outside has to be asked first, by
+    /// [`Converter::prepare_read`], which is called once for all messages of a batch.
+    fn wants_to_read(&mut self, _topic: &str, _message: &[u8]) -> bool {
+        false
+    }
+
+    /// Asks what [`Converter::wants_to_read`] noted. Cancel-safe. What the outside does not know is
+    /// no error here but one of each message concerned.
+    async fn prepare_read(&mut self) -> Result<(), ConnectError> {
         Ok(())
     }
 

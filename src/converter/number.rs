@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::{Converter, Presence, Role, RowEncoder};
+use super::{Converter, ConverterContext, Presence, RowEncoder};
 use crate::config::{ConfigDef, ConfigKey, ConfigType, Props};
 use crate::data::{PlannedValue, Schema, SchemaAndValue, SchemaBuilder, Type, Value};
 use crate::error::{ConnectError, DataError};
@@ -24,7 +24,10 @@ pub fn config_def() -> ConfigDef {
 ///
 /// # Errors
 /// None; the signature is that of all converters.
-pub fn construct_short(_props: &Props, _role: Role) -> Result<Box<dyn Converter>, ConnectError> {
+pub fn construct_short(
+    _props: &Props,
+    _context: &ConverterContext,
+) -> Result<Box<dyn Converter>, ConnectError> {
     Ok(NumberConverter::boxed(Type::Int16, "short"))
 }
 
@@ -32,7 +35,10 @@ pub fn construct_short(_props: &Props, _role: Role) -> Result<Box<dyn Converter>
 ///
 /// # Errors
 /// None; the signature is that of all converters.
-pub fn construct_integer(_props: &Props, _role: Role) -> Result<Box<dyn Converter>, ConnectError> {
+pub fn construct_integer(
+    _props: &Props,
+    _context: &ConverterContext,
+) -> Result<Box<dyn Converter>, ConnectError> {
     Ok(NumberConverter::boxed(Type::Int32, "integer"))
 }
 
@@ -40,7 +46,10 @@ pub fn construct_integer(_props: &Props, _role: Role) -> Result<Box<dyn Converte
 ///
 /// # Errors
 /// None; the signature is that of all converters.
-pub fn construct_long(_props: &Props, _role: Role) -> Result<Box<dyn Converter>, ConnectError> {
+pub fn construct_long(
+    _props: &Props,
+    _context: &ConverterContext,
+) -> Result<Box<dyn Converter>, ConnectError> {
     Ok(NumberConverter::boxed(Type::Int64, "long"))
 }
 
@@ -48,7 +57,10 @@ pub fn construct_long(_props: &Props, _role: Role) -> Result<Box<dyn Converter>,
 ///
 /// # Errors
 /// None; the signature is that of all converters.
-pub fn construct_float(_props: &Props, _role: Role) -> Result<Box<dyn Converter>, ConnectError> {
+pub fn construct_float(
+    _props: &Props,
+    _context: &ConverterContext,
+) -> Result<Box<dyn Converter>, ConnectError> {
     Ok(NumberConverter::boxed(Type::Float32, "float"))
 }
 
@@ -56,7 +68,10 @@ pub fn construct_float(_props: &Props, _role: Role) -> Result<Box<dyn Converter>
 ///
 /// # Errors
 /// None; the signature is that of all converters.
-pub fn construct_double(_props: &Props, _role: Role) -> Result<Box<dyn Converter>, ConnectError> {
+pub fn construct_double(
+    _props: &Props,
+    _context: &ConverterContext,
+) -> Result<Box<dyn Converter>, ConnectError> {
     Ok(NumberConverter::boxed(Type::Float64, "double"))
 }
 
@@ -64,7 +79,10 @@ pub fn construct_double(_props: &Props, _role: Role) -> Result<Box<dyn Converter
 ///
 /// # Errors
 /// None; the signature is that of all converters.
-pub fn construct_boolean(_props: &Props, _role: Role) -> Result<Box<dyn Converter>, ConnectError> {
+pub fn construct_boolean(
+    _props: &Props,
+    _context: &ConverterContext,
+) -> Result<Box<dyn Converter>, ConnectError> {
     Ok(NumberConverter::boxed(Type::Boolean, "boolean"))
 }
 
@@ -175,19 +193,25 @@ impl Converter for NumberConverter {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::converter::Role;
     use crate::converter::tests::write;
 
     #[test]
     fn numbers_have_one_width() {
         for (construct, value, bytes) in [
-            (construct_short as fn(&Props, Role) -> _, Value::Int16(-2), &[0xFF, 0xFE][..]),
+            (
+                construct_short as fn(&Props, &ConverterContext) -> _,
+                Value::Int16(-2),
+                &[0xFF, 0xFE][..],
+            ),
             (construct_integer, Value::Int32(1), &[0, 0, 0, 1]),
             (construct_long, Value::Int64(1), &[0, 0, 0, 0, 0, 0, 0, 1]),
             (construct_float, Value::Float32(1.5), &[0x3F, 0xC0, 0, 0]),
             (construct_double, Value::Float64(-2.0), &[0xC0, 0, 0, 0, 0, 0, 0, 0]),
             (construct_boolean, Value::Boolean(true), &[1]),
         ] {
-            let mut converter: Box<dyn Converter> = construct(&Props::new(), Role::Key).unwrap();
+            let mut converter: Box<dyn Converter> =
+                construct(&Props::new(), &Role::Key.into()).unwrap();
             let written = write(converter.as_mut(), None, value.clone()).unwrap().unwrap();
             assert_eq!(written, bytes);
             assert_eq!(converter.to_connect_data("t", Some(bytes)).unwrap().value, value);
@@ -199,7 +223,7 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_is_refused() {
-        let mut integer = construct_integer(&Props::new(), Role::Key).unwrap();
+        let mut integer = construct_integer(&Props::new(), &Role::Key.into()).unwrap();
         let int32 = SchemaBuilder::new(Type::Int32).build();
         assert_eq!(
             write(integer.as_mut(), Some(int32), Value::Int64(1)).unwrap_err(),
@@ -209,10 +233,10 @@ mod tests {
             integer.to_connect_data("t", Some(&[1])).unwrap_err().0,
             "Failed to deserialize integer: Size of data received by IntegerDeserializer is not 4"
         );
-        let mut float = construct_float(&Props::new(), Role::Key).unwrap();
+        let mut float = construct_float(&Props::new(), &Role::Key.into()).unwrap();
         let error = float.to_connect_data("t", Some(&[1])).unwrap_err().0;
         assert!(error.ends_with("Size of data received by Deserializer is not 4"));
-        let mut boolean = construct_boolean(&Props::new(), Role::Key).unwrap();
+        let mut boolean = construct_boolean(&Props::new(), &Role::Key.into()).unwrap();
         let int64 = SchemaBuilder::new(Type::Int64).build();
         assert_eq!(
             write(boolean.as_mut(), Some(int64), Value::Int64(1)).unwrap_err(),

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use super::{Converter, Leaves, Presence, Role, RowEncoder};
+use super::{Converter, ConverterContext, Leaves, Presence, RowEncoder};
 use crate::config::{ConfigDef, ConfigKey, ConfigType, ConfigValue, Props, Validator};
 use crate::data::{
     PlannedValue, RecordBatch, RowPlan, Schema, SchemaAndValue, SchemaBuilder, Type,
@@ -37,7 +37,10 @@ pub fn config_def() -> ConfigDef {
 ///
 /// # Errors
 /// When the configuration is not valid.
-pub fn construct(props: &Props, _role: Role) -> Result<Box<dyn Converter>, ConnectError> {
+pub fn construct(
+    props: &Props,
+    _context: &ConverterContext,
+) -> Result<Box<dyn Converter>, ConnectError> {
     let encoding = config_def().parse(props)?.string("converter.encoding");
     let charset = Charset::named(&encoding).unwrap_or(Charset::Utf8);
     let schema = SchemaBuilder::new(Type::String).optional().build();
@@ -148,12 +151,13 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
+    use crate::converter::Role;
     use crate::converter::tests::{check_planned, write};
     use crate::data::Struct;
 
     fn converter(encoding: &str) -> Result<Box<dyn Converter>, ConnectError> {
         let props = Props::from([("converter.encoding".to_owned(), encoding.to_owned())]);
-        construct(&props, Role::Value)
+        construct(&props, &Role::Value.into())
     }
 
     #[test]

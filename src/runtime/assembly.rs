@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use crate::config::{Props, with_prefix};
 use crate::connector::{Connector, ConnectorContext, SinkTaskContext, SourceTaskContext};
-use crate::converter::{Converter, HeaderConverter, Role};
+use crate::converter::{Converter, ConverterContext, HeaderConverter, Role};
 use crate::error::{ConnectError, ErrorKind};
 use crate::metrics::{Metrics, TaskMetrics, TaskSide};
-use crate::plugin::{Constructor, Plugin, PluginKind, Plugins};
+use crate::plugin::{Constructor, Plugin, PluginKind, Plugins, converter_of};
 use crate::runtime::chain::Chain;
 use crate::runtime::connector_config::{
     CONNECTOR_CLASS, HEADER_CONVERTER, KEY_CONVERTER, TASKS_MAX, TASKS_MAX_ENFORCE, TOPICS,
@@ -245,7 +245,11 @@ impl Assembly {
         let chosen = own_or(config, key, default);
         let plugin = self.plugins.find(&[PluginKind::Converter], &chosen.class);
         match plugin.map(|plugin| plugin.constructor) {
-            Some(Constructor::Converter(construct)) => construct(&chosen.props, role),
+            Some(Constructor::Converter(construct)) => {
+                let hosts = Arc::clone(&self.worker.hosts);
+                let context = ConverterContext { role, hosts, by_class: converter_of };
+                construct(&chosen.props, &context)
+            }
             _ => Err(unknown_converter(key, &chosen.class)),
         }
     }

@@ -53,6 +53,41 @@ impl RecordDecoder {
         Self { chain, key_converter, value_converter, header_converter, needs_trees, per_record }
     }
 
+    /// Has the converters ask what they have to ask before `messages` can be decoded. Cancel-safe.
+    ///
+    /// # Errors
+    /// When the outside cannot be asked; see [`Converter::prepare_read`].
+    pub(super) async fn prepare(
+        &mut self,
+        messages: &MessageBatch,
+        ours: &[bool],
+    ) -> Result<(), (Stage, ConnectError)> {
+        let (mut key_wants, mut value_wants) = (false, false);
+        for message in &messages.messages {
+            let index = message.partition as usize;
+            if !ours[index] {
+                continue;
+            }
+            let topic = &messages.partitions[index].topic;
+            // Which message takes the general path, where its key is read, is not known yet.
+            if let Some(key) = message.key {
+                key_wants |= self.key_converter.wants_to_read(topic, messages.bytes(key));
+            }
+            if let Some(value) = message.value {
+                value_wants |= self.value_converter.wants_to_read(topic, messages.bytes(value));
+            }
+        }
+        if key_wants {
+            let prepared = self.key_converter.prepare_read().await;
+            prepared.map_err(|error| (Stage::KeyConverter, error))?;
+        }
+        if value_wants {
+            let prepared = self.value_converter.prepare_read().await;
+            prepared.map_err(|error| (Stage::ValueConverter, error))?;
+        }
+        Ok(())
+    }
+
     /// Fills `out` with the records of those partitions of `messages` that are `ours`, by index, and
     /// returns the messages that cannot be converted.
     pub(super) fn decode(
@@ -64,7 +99,7 @@ impl RecordDecoder {
         out.clear();
         out.records.wire = messages.wire.clone();
         out.partitions.clone_from(&messages.partitions);
-        self.read_key_schemas(messages, out);
+        self.read_key_schemas(messages, ours, out);
         let mut rejected = Vec::new();
         for (index, message) in messages.messages.iter().enumerate() {
             if !ours[message.partition as usize] {
@@ -83,12 +118,12 @@ impl RecordDecoder {
         rejected
     }
 
-    fn read_key_schemas(&mut self, messages: &MessageBatch, out: &mut SinkBatch) {
+    fn read_key_schemas(&mut self, messages: &MessageBatch, ours: &[bool], out: &mut SinkBatch) {
         out.key_schemas.resize(messages.partitions.len(), None);
         let mut is_read = vec![false; messages.partitions.len()];
         for message in &messages.messages {
             let index = message.partition as usize;
-            if !std::mem::replace(&mut is_read[index], true) {
+            if ours[index] && !std::mem::replace(&mut is_read[index], true) {
                 let topic = &messages.partitions[index].topic;
                 let bytes = message.key.map(|span| messages.bytes(span));
                 let key = self.key_converter.to_connect_data(topic, bytes);

@@ -85,6 +85,15 @@ enum Step {
     Revoking,
 }
 
+/// Whether a batch can be decoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Prepared {
+    Yes,
+    Cancelled,
+    /// As [`Step::Revoking`].
+    Revoking,
+}
+
 struct Runner {
     id: TaskId,
     task: Box<dyn SinkTask>,
@@ -214,8 +223,16 @@ impl Runner {
     /// Converts a consumed batch and has the task take it.
     async fn deliver(&mut self, messages: MessageBatch) -> Result<Step, ConnectError> {
         self.metrics.sink_record_read.inc_by(messages.messages.len() as u64);
+        let mut backoff = Backoff::new();
+        let ours = loop {
+            let ours = self.commits.are_assigned(&messages.partitions);
+            match self.prepare(&messages, &ours, &mut backoff).await? {
+                Prepared::Yes => break ours,
+                Prepared::Cancelled => return Ok(Step::Cancelled),
+                Prepared::Revoking => self.take_revocation().await?,
+            }
+        };
         let mut batch = std::mem::take(&mut self.batch);
-        let ours = self.commits.are_assigned(&messages.partitions);
         let rejected = self.decoder.decode(&messages, &ours, &mut batch);
         for message in rejected {
             self.reject(&messages, message).await?;
@@ -230,6 +247,37 @@ impl Runner {
             self.commit().await?;
         }
         Ok(step)
+    }
+
+    /// Has the converters ask what they have to ask (a schema registry); tries again while the outside
+    /// is away. Until then nothing of the batch is read, and nothing behind it.
+    async fn prepare(
+        &mut self,
+        messages: &MessageBatch,
+        ours: &[bool],
+        backoff: &mut Backoff,
+    ) -> Result<Prepared, ConnectError> {
+        loop {
+            let prepared = tokio::select! {
+                prepared = self.decoder.prepare(messages, ours) => prepared,
+                () = self.control.cancel.cancelled() => return Ok(Prepared::Cancelled),
+                () = self.consumer.revoking() => return Ok(Prepared::Revoking),
+            };
+            let Err((_, error)) = prepared else {
+                if !backoff.is_new() {
+                    self.set_trouble(None);
+                }
+                return Ok(Prepared::Yes);
+            };
+            if error.kind() != ErrorKind::Retriable {
+                return Err(unrecoverable(error));
+            }
+            match self.wait_after(&error, backoff.next_delay()).await {
+                Step::Next => {}
+                Step::Cancelled => return Ok(Prepared::Cancelled),
+                Step::Revoking => return Ok(Prepared::Revoking),
+            }
+        }
     }
 
     /// Lets time pass for the task, and commits.

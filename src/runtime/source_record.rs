@@ -32,6 +32,9 @@ pub(super) enum Encoded {
     Message,
     /// A transform dropped it.
     Dropped,
+    /// A converter has to ask the outside about its schema: [`RecordEncoder::prepare_record`], then
+    /// [`RecordEncoder::encode_prepared`].
+    Unprepared,
 }
 
 /// The chain and the converters of a source task, with what they decided about shapes.
@@ -47,6 +50,8 @@ pub(super) struct RecordEncoder {
     /// The route of every plan of the batch at hand.
     of_batch: Vec<usize>,
     current: Current,
+    /// A record whose schema has to be asked about, and whether its topic is its own.
+    waiting: Option<(Record, bool)>,
 }
 
 /// How rows of a shape become messages.
@@ -110,6 +115,7 @@ impl RecordEncoder {
             known: HashMap::new(),
             of_batch: Vec::new(),
             current: Current::default(),
+            waiting: None,
         }
     }
 
@@ -159,7 +165,7 @@ impl RecordEncoder {
         };
         let mut key = None;
         if let Some(planned) = &plan.key {
-            let prepared = self.key_converter.prepare(&plan.topic, planned).await;
+            let prepared = self.key_converter.prepare(&plan.topic, planned.schema.as_ref()).await;
             prepared.map_err(|error| Rejected { stage: Stage::KeyConverter, error })?;
             let Some(encoder) = self.key_converter.encoder(&plan.topic, planned) else {
                 return Ok(Route::Converted(plan));
@@ -168,7 +174,7 @@ impl RecordEncoder {
         }
         let mut value = None;
         if let Some(planned) = &plan.value {
-            let prepared = self.value_converter.prepare(&plan.topic, planned).await;
+            let prepared = self.value_converter.prepare(&plan.topic, planned.schema.as_ref()).await;
             prepared.map_err(|error| Rejected { stage: Stage::ValueConverter, error })?;
             let Some(encoder) = self.value_converter.encoder(&plan.topic, planned) else {
                 return Ok(Route::Converted(plan));
@@ -206,8 +212,7 @@ impl RecordEncoder {
             }
             Route::Converted(plan) => {
                 let record = materialize(plan, &view)?;
-                self.convert(&record)?;
-                Ok(Encoded::Message)
+                self.convert_or_wait(record, false)
             }
             Route::PerRecord(plan) => {
                 let record = materialize(plan, &view)?;
@@ -220,12 +225,54 @@ impl RecordEncoder {
         let kept = self.chain.apply(&mut record);
         match kept.map_err(|error| Rejected { stage: Stage::Transformation, error })? {
             Keep::Drop => Ok(Encoded::Dropped),
-            Keep::Record => {
-                self.convert(&record)?;
-                self.current.own_topic = true;
-                Ok(Encoded::Message)
-            }
+            Keep::Record => self.convert_or_wait(record, true),
         }
+    }
+
+    fn convert_or_wait(&mut self, record: Record, own_topic: bool) -> Result<Encoded, Rejected> {
+        let is_prepared = |converter: &mut Box<dyn Converter>, data: &SchemaAndValue| {
+            is_null(data) || converter.is_prepared(&record.topic, data.schema.as_ref())
+        };
+        if !is_prepared(&mut self.key_converter, &record.key)
+            || !is_prepared(&mut self.value_converter, &record.value)
+        {
+            self.waiting = Some((record, own_topic));
+            return Ok(Encoded::Unprepared);
+        }
+        self.convert(&record)?;
+        self.current.own_topic = own_topic;
+        Ok(Encoded::Message)
+    }
+
+    /// Asks the outside about the schemas of the record that was [`Encoded::Unprepared`].
+    /// Cancel-safe.
+    ///
+    /// # Errors
+    /// When it cannot be asked; see [`Converter::prepare`].
+    pub(super) async fn prepare_record(&mut self) -> Result<(), Rejected> {
+        let Some((record, _)) = &self.waiting else { return Ok(()) };
+        if !is_null(&record.key) {
+            let prepared =
+                self.key_converter.prepare(&record.topic, record.key.schema.as_ref()).await;
+            prepared.map_err(|error| Rejected { stage: Stage::KeyConverter, error })?;
+        }
+        if !is_null(&record.value) {
+            let prepared =
+                self.value_converter.prepare(&record.topic, record.value.schema.as_ref()).await;
+            prepared.map_err(|error| Rejected { stage: Stage::ValueConverter, error })?;
+        }
+        Ok(())
+    }
+
+    /// Encodes the record that was [`Encoded::Unprepared`].
+    ///
+    /// # Errors
+    /// When a converter cannot write it.
+    pub(super) fn encode_prepared(&mut self) -> Result<Encoded, Rejected> {
+        let Some((record, own_topic)) = self.waiting.take() else { return Ok(Encoded::Dropped) };
+        self.convert(&record)?;
+        self.current.own_topic = own_topic;
+        Ok(Encoded::Message)
     }
 
     fn convert(&mut self, record: &Record) -> Result<(), Rejected> {
@@ -291,6 +338,11 @@ impl RecordEncoder {
     pub(super) fn topic(&self) -> &Arc<str> {
         &self.current.topic
     }
+}
+
+/// Whether this is a null without a schema, which no converter has to ask about.
+fn is_null(data: &SchemaAndValue) -> bool {
+    data.schema.is_none() && data.value.is_null()
 }
 
 /// Whether there is a key or value at all.

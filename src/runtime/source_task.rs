@@ -74,6 +74,13 @@ enum Step {
     Cancelled,
 }
 
+/// What converters are to be ready for.
+#[derive(Debug, Clone, Copy)]
+enum Prepare {
+    Batch,
+    Record,
+}
+
 struct Runner {
     task: Box<dyn SourceTask>,
     batch: RecordBatch,
@@ -220,7 +227,9 @@ impl Runner {
             return Ok(Step::Next);
         }
         self.metrics.source_record_poll.inc_by(self.batch.rows.len() as u64);
-        self.prepare_batch().await?;
+        if self.prepare_batch().await? == Step::Cancelled {
+            return Ok(Step::Cancelled);
+        }
         let mut sealed = 0;
         for index in 0..self.batch.rows.len() {
             self.seal_up_to(index, &mut sealed);
@@ -243,8 +252,15 @@ impl Runner {
 
     async fn send_row(&mut self, index: usize) -> Result<Step, ConnectError> {
         let row = self.batch.rows[index];
-        match self.encoder.encode(&self.batch, row) {
-            Ok(Encoded::Dropped) => return Ok(Step::Next),
+        let mut encoded = self.encoder.encode(&self.batch, row);
+        if matches!(encoded, Ok(Encoded::Unprepared)) {
+            if self.prepare(Prepare::Record).await? == Step::Cancelled {
+                return Ok(Step::Cancelled);
+            }
+            encoded = self.encoder.encode_prepared();
+        }
+        match encoded {
+            Ok(Encoded::Dropped | Encoded::Unprepared) => return Ok(Step::Next),
             Ok(Encoded::Message) => {}
             Err(rejected) => return self.judge(rejected).map(|()| Step::Next),
         }
@@ -277,23 +293,53 @@ impl Runner {
         }
     }
 
-    /// Decides how the batch's shapes are written and sees to their topics; tries again while the
-    /// outside (cluster, schema registry) is away.
-    async fn prepare_batch(&mut self) -> Result<(), ConnectError> {
-        let mut backoff = Backoff::new();
-        loop {
-            let prepared = self.encoder.prepare(&self.batch.plans).await;
-            let error = match prepared {
-                Ok(()) => break,
-                Err(rejected) => rejected.error,
-            };
-            self.wait_or_fail(error, &mut backoff).await?;
+    /// Decides how the batch's shapes are written and sees to their topics.
+    async fn prepare_batch(&mut self) -> Result<Step, ConnectError> {
+        if self.prepare(Prepare::Batch).await? == Step::Cancelled {
+            return Ok(Step::Cancelled);
         }
         let topics: Vec<_> = self.encoder.topics().cloned().collect();
         for topic in topics {
             self.use_topic(&topic).await?;
         }
-        Ok(())
+        Ok(Step::Next)
+    }
+
+    /// Has the converters ask what they have to ask; tries again while the outside (a schema
+    /// registry) is away. Deliveries are settled meanwhile.
+    async fn prepare(&mut self, what: Prepare) -> Result<Step, ConnectError> {
+        let mut backoff = Backoff::new();
+        loop {
+            let cancel = self.control.cancel.clone();
+            let prepared = {
+                let preparing = async {
+                    match what {
+                        Prepare::Batch => self.encoder.prepare(&self.batch.plans).await,
+                        Prepare::Record => self.encoder.prepare_record().await,
+                    }
+                };
+                tokio::pin!(preparing);
+                loop {
+                    tokio::select! {
+                        () = cancel.cancelled() => return Ok(Step::Cancelled),
+                        prepared = &mut preparing => break prepared,
+                        settled = self.progress.turn() => settled?,
+                    }
+                }
+            };
+            let Err(Rejected { error, .. }) = prepared else {
+                if !backoff.is_new() {
+                    self.progress.set_source_trouble(None);
+                }
+                return Ok(Step::Next);
+            };
+            if error.kind() != ErrorKind::Retriable {
+                return Err(error);
+            }
+            if self.wait_after(&error, backoff.next_delay()).await? == Step::Cancelled {
+                return Ok(Step::Cancelled);
+            }
+        }
     }
 
     async fn use_topic(&mut self, topic: &Arc<str>) -> Result<(), ConnectError> {

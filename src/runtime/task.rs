@@ -58,6 +58,11 @@ impl Backoff {
         Self { attempt: 0 }
     }
 
+    /// Whether there was no delay yet.
+    pub(crate) fn is_new(&self) -> bool {
+        self.attempt == 0
+    }
+
     pub(crate) fn reset(&mut self) {
         self.attempt = 0;
     }

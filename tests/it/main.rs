@@ -26,6 +26,8 @@ mod pipeline;
 mod postgres;
 /// docs/reference says what the code says.
 mod reference;
+/// The converters of the Schema Registry.
+mod registry;
 /// The REST API, endpoint by endpoint.
 mod rest;
 /// The S3 sink against a real server.

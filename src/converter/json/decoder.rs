@@ -18,6 +18,7 @@ use super::lexer::{Lexer, Text};
 use super::read;
 use super::text::push_string;
 use super::write::decimal_scale;
+use crate::converter::json_schema::vocabulary::is_union;
 use crate::data::{Cell, Node, PlannedValue, RecordBatch, RowPlan, Schema, Type, Value};
 
 /// The writer schemas that were seen, each with its topic.
@@ -33,8 +34,51 @@ struct Writer {
     topic: Arc<str>,
     /// `{"schema":...,"payload":`, as the message that showed the schema had it.
     prefix: Box<[u8]>,
-    shape: Shape,
+    layout: Layout,
     plan: Arc<RowPlan>,
+}
+
+/// Where the parts of values of one schema go.
+#[derive(Debug)]
+pub(super) struct Layout {
+    schema: Arc<Schema>,
+    shape: Shape,
+    node: Node,
+    cell_count: usize,
+}
+
+impl Layout {
+    pub(super) fn new(schema: &Arc<Schema>, options: JsonOptions) -> Self {
+        let mut cell_count = 0;
+        let (shape, node) = shape(schema, &mut cell_count, true, options);
+        Self { schema: schema.clone(), shape, node, cell_count }
+    }
+
+    pub(super) fn plan(&self, topic: &str) -> RowPlan {
+        let value =
+            Some(PlannedValue { schema: Some(self.schema.clone()), node: self.node.clone() });
+        let (topic, headers) = (topic.into(), [].into());
+        RowPlan { topic, key: None, value, cell_count: self.cell_count, headers }
+    }
+
+    /// Reads the value at `off..end` of `batch.wire`, and the end of the envelope where there is one.
+    /// `None`: the general path has to; parts of the row may have been appended.
+    pub(super) fn read(
+        &self,
+        off: usize,
+        end: usize,
+        batch: &mut RecordBatch,
+        options: JsonOptions,
+        in_envelope: bool,
+    ) -> Option<()> {
+        let wire = batch.wire.clone();
+        let lexer = Lexer::new(wire.get(..end)?, off);
+        let first_cell = batch.cells.len();
+        batch.cells.resize(first_cell + self.cell_count, Cell::Null);
+        let mut reader = Reader { lexer, first_cell, batch, options };
+        reader.read(&self.shape)?;
+        (!in_envelope || reader.lexer.accept(b'}')).then_some(())
+    }
 }
 
 /// Where the parts of a schema go.
@@ -98,18 +142,14 @@ impl Writers {
         cache_size: usize,
         options: JsonOptions,
     ) {
-        let mut cell_count = 0;
-        let (shape, node) = shape(schema, &mut cell_count, true, options);
         let topic: Arc<str> = topic.into();
-        let value = Some(PlannedValue { schema: Some(schema.clone()), node });
-        let plan =
-            RowPlan { topic: topic.clone(), key: None, value, cell_count, headers: [].into() };
-        let plan = Arc::new(plan);
+        let layout = Layout::new(schema, options);
+        let plan = Arc::new(layout.plan(&topic));
         if self.writers.len() >= cache_size {
             self.writers.remove(0);
         }
         self.last = self.writers.len();
-        self.writers.push(Writer { topic, prefix: prefix.into(), shape, plan });
+        self.writers.push(Writer { topic, prefix: prefix.into(), layout, plan });
     }
 
     /// Reads the payload at `payload..end` of `batch.wire` under the writer found last. `None`: the
@@ -122,13 +162,8 @@ impl Writers {
         options: JsonOptions,
     ) -> Option<Arc<RowPlan>> {
         let writer = self.writers.get(self.last)?;
-        let wire = batch.wire.clone();
-        let lexer = Lexer::new(wire.get(..end)?, payload);
-        let first_cell = batch.cells.len();
-        batch.cells.resize(first_cell + writer.plan.cell_count, Cell::Null);
-        let mut reader = Reader { lexer, first_cell, batch, options };
-        reader.read(&writer.shape)?;
-        reader.lexer.accept(b'}').then(|| writer.plan.clone())
+        writer.layout.read(payload, end, batch, options, true)?;
+        Some(writer.plan.clone())
     }
 }
 
@@ -143,7 +178,8 @@ fn shape(
         *cell_count += 1;
         *cell_count - 1
     };
-    if schema.ty() != Type::Struct || schema.default_value().is_some() {
+    let is_union = options.of_registry && is_union(schema);
+    if schema.ty() != Type::Struct || schema.default_value().is_some() || is_union {
         let cell = next_cell();
         let form = Form::of(schema, options).unwrap_or(Form::Tree);
         let null = read::null(schema, options).ok();

@@ -22,9 +22,9 @@ use std::sync::Arc;
 
 use self::decoder::Writers;
 use self::lexer::{Lexer, Malformed, Node, Text};
-use super::{Converter, Presence, Role, RowEncoder};
+use super::{Converter, ConverterContext, Presence, RowEncoder};
 use crate::config::{ConfigDef, ConfigKey, ConfigType, Props, Validator};
-use crate::data::{PlannedValue, RecordBatch, RowPlan, Schema, SchemaAndValue};
+use crate::data::{PlannedValue, RecordBatch, RowPlan, Schema, SchemaAndValue, Value};
 use crate::error::{ConnectError, DataError};
 
 const NOT_AN_ENVELOPE: &str = "JsonConverter with schemas.enable requires \"schema\" and \"payload\" fields and may not \
@@ -43,6 +43,9 @@ enum DecimalFormat {
 struct JsonOptions {
     decimal_format: DecimalFormat,
     replace_null_with_default: bool,
+    /// As JsonSchemaConverter has it: other maps than those with text keys are lists of objects, and
+    /// some structs are unions.
+    of_registry: bool,
 }
 
 /// The configuration keys, in the original's order.
@@ -95,7 +98,10 @@ pub fn config_def() -> ConfigDef {
 ///
 /// # Errors
 /// When the configuration is not valid.
-pub fn construct(props: &Props, _role: Role) -> Result<Box<dyn Converter>, ConnectError> {
+pub fn construct(
+    props: &Props,
+    _context: &ConverterContext,
+) -> Result<Box<dyn Converter>, ConnectError> {
     Ok(Box::new(JsonConverter::new(props)?))
 }
 
@@ -125,6 +131,7 @@ impl JsonConverter {
         let options = JsonOptions {
             decimal_format: if numeric { DecimalFormat::Numeric } else { DecimalFormat::Base64 },
             replace_null_with_default: parsed.boolean("replace.null.with.default"),
+            of_registry: false,
         };
         let schemas_enable = parsed.boolean("schemas.enable");
         let content = parsed.optional_string("schema.content").filter(|_| schemas_enable);
@@ -205,7 +212,13 @@ impl Converter for JsonConverter {
             _ => None,
         };
         // What cannot be compiled goes the general way, which has the error if it is one.
-        let program = encoder::compile(planned, schema_text.as_deref(), self.options).ok()?;
+        let program = match schema_text {
+            None => encoder::compile(planned, b"", b"", self.options).ok()?,
+            Some(text) => {
+                let before = [b"{\"schema\":", &*text, b",\"payload\":"].concat();
+                encoder::compile(planned, &before, b"}", self.options).ok()?
+            }
+        };
         Some(Box::new(program))
     }
 
@@ -272,6 +285,94 @@ impl Converter for JsonConverter {
             batch.trees.truncate(trees);
         }
         Ok(plan)
+    }
+}
+
+/// JSON values as JsonSchemaConverter has them: those of JsonConverter without an envelope, but for
+/// maps and unions.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct JsonValues {
+    options: JsonOptions,
+}
+
+impl JsonValues {
+    pub(super) fn of_registry(numeric: bool, replace_null_with_default: bool) -> Self {
+        let decimal_format = if numeric { DecimalFormat::Numeric } else { DecimalFormat::Base64 };
+        Self {
+            options: JsonOptions { decimal_format, replace_null_with_default, of_registry: true },
+        }
+    }
+
+    /// Appends `value`.
+    ///
+    /// # Errors
+    /// When it does not fit its schema.
+    pub(super) fn push(
+        self,
+        out: &mut Vec<u8>,
+        schema: Option<&Arc<Schema>>,
+        value: &Value,
+    ) -> Result<(), DataError> {
+        write::push_value(out, schema.map(AsRef::as_ref), value, self.options)
+    }
+
+    /// Compiles a shape whose rows start with `prefix`; `None`: they take the general path.
+    pub(super) fn encoder(
+        self,
+        planned: &PlannedValue,
+        prefix: &[u8],
+    ) -> Option<Box<dyn RowEncoder>> {
+        let program = encoder::compile(planned, prefix, b"", self.options).ok()?;
+        Some(Box::new(program))
+    }
+
+    /// Reads a whole text.
+    ///
+    /// # Errors
+    /// When it is no JSON, or not of `schema`.
+    pub(super) fn read(
+        self,
+        schema: Option<&Arc<Schema>>,
+        text: &[u8],
+    ) -> Result<Value, DataError> {
+        read::convert(schema, &whole(text)?, self.options)
+    }
+
+    /// Where the parts of values of `schema` go.
+    pub(super) fn layout(self, schema: &Arc<Schema>) -> JsonLayout {
+        JsonLayout { layout: decoder::Layout::new(schema, self.options) }
+    }
+}
+
+/// The cells of values of one schema.
+#[derive(Debug)]
+pub(super) struct JsonLayout {
+    layout: decoder::Layout,
+}
+
+impl JsonLayout {
+    /// The shape of the rows.
+    pub(super) fn plan(&self, topic: &str) -> RowPlan {
+        self.layout.plan(topic)
+    }
+
+    /// Reads the value at `off..end` of the batch's wire; `None`: the general path has to, and
+    /// nothing was appended.
+    pub(super) fn read(
+        &self,
+        off: usize,
+        end: usize,
+        batch: &mut RecordBatch,
+        values: JsonValues,
+    ) -> Option<()> {
+        let (cells, scratch, trees) = (batch.cells.len(), batch.scratch.len(), batch.trees.len());
+        let read = self.layout.read(off, end, batch, values.options, false);
+        if read.is_none() {
+            batch.cells.truncate(cells);
+            batch.scratch.truncate(scratch);
+            batch.trees.truncate(trees);
+        }
+        read
     }
 }
 

@@ -16,6 +16,7 @@ use num_bigint::BigInt;
 use super::JsonOptions;
 use super::lexer::{Node, Number};
 use super::write::decimal_scale;
+use crate::converter::json_schema::vocabulary::is_union;
 use crate::data::{Decimal, Field, Schema, Struct, Type, Value, logical};
 use crate::error::DataError;
 
@@ -110,7 +111,8 @@ fn array(schema: &Schema, node: &Node<'_>, options: JsonOptions) -> Result<Value
 
 fn map(schema: &Schema, node: &Node<'_>, options: JsonOptions) -> Result<Value, DataError> {
     let (keys, values) = (schema.key_schema(), schema.value_schema());
-    if keys.is_none_or(|keys| keys.ty() == Type::String) {
+    let strict = options.of_registry;
+    if keys.is_none_or(|keys| keys.ty() == Type::String && !(strict && keys.is_optional())) {
         let Node::Object(members) = node else {
             let found = node_type(node);
             return Err(DataError::new(format!(
@@ -123,10 +125,15 @@ fn map(schema: &Schema, node: &Node<'_>, options: JsonOptions) -> Result<Value, 
     }
     let Node::Array(entries) = node else {
         let found = node_type(node);
+        let items = if strict { "objects" } else { "tuples" };
         return Err(DataError::new(format!(
-            "Maps with non-string fields should be encoded as JSON array of tuples, but found {found}"
+            "Maps with non-string fields should be encoded as JSON array of {items}, but found {found}"
         )));
     };
+    if strict {
+        let entries = entries.iter().map(|entry| entry_object(schema, entry, options));
+        return entries.collect::<Result<_, _>>().map(Value::Map);
+    }
     let entry = |entry: &Node<'_>| match entry {
         Node::Array(pair) => match pair.as_slice() {
             [key, value] => Ok((convert(keys, key, options)?, convert(values, value, options)?)),
@@ -145,11 +152,87 @@ fn map(schema: &Schema, node: &Node<'_>, options: JsonOptions) -> Result<Value, 
     entries.iter().map(entry).collect::<Result<_, _>>().map(Value::Map)
 }
 
+/// An entry as JsonSchemaConverter has it.
+fn entry_object(
+    schema: &Schema,
+    entry: &Node<'_>,
+    options: JsonOptions,
+) -> Result<(Value, Value), DataError> {
+    let Node::Object(members) = entry else {
+        let found = node_type(entry);
+        return Err(DataError::new(format!("Found invalid map entry instead of object: {found}")));
+    };
+    if members.len() != 2 {
+        let length = members.len();
+        return Err(DataError::new(format!(
+            "Found invalid map entry, expected length 2 but found :{length}"
+        )));
+    }
+    let member = |name: &str| members.iter().find(|(key, _)| key == name).map(|(_, node)| node);
+    let part = |schema, name| convert(schema, member(name).unwrap_or(&Node::Null), options);
+    Ok((part(schema.key_schema(), "key")?, part(schema.value_schema(), "value")?))
+}
+
+/// The member of a union that a value is of: the first of its kind, of structs the one with most of
+/// its members.
+fn union_member(
+    schema: &Arc<Schema>,
+    node: &Node<'_>,
+    options: JsonOptions,
+) -> Result<Value, DataError> {
+    let (mut found, mut most) = (None, 0);
+    for (at, field) in schema.fields().iter().enumerate() {
+        if is_instance(&field.schema, node) {
+            found = Some(at);
+            break;
+        }
+        let matching = matching_members(&field.schema, node);
+        if matching > most {
+            (found, most) = (Some(at), matching);
+        }
+    }
+    let chosen = found.and_then(|at| Some((at, schema.fields().get(at)?)));
+    let (at, field) =
+        chosen.ok_or_else(|| DataError::new("Did not find matching oneof field for data"))?;
+    let mut values = vec![Value::Null; schema.fields().len()];
+    if let Some(slot) = values.get_mut(at) {
+        *slot = convert(Some(&field.schema), node, options)?;
+    }
+    Ok(Value::Struct(Box::new(Struct::new(schema.clone(), values))))
+}
+
+fn is_instance(schema: &Schema, node: &Node<'_>) -> bool {
+    match (schema.ty(), node) {
+        (Type::Int8 | Type::Int16 | Type::Int32 | Type::Int64, Node::Number(number)) => {
+            number.integral
+        }
+        (Type::Float32 | Type::Float64, Node::Number(_))
+        | (Type::Boolean, Node::Boolean(_))
+        | (Type::String | Type::Bytes, Node::String(_))
+        | (Type::Array, Node::Array(_))
+        | (Type::Map, Node::Object(_) | Node::Array(_)) => true,
+        _ => false,
+    }
+}
+
+fn matching_members(schema: &Schema, node: &Node<'_>) -> usize {
+    let Node::Object(members) = node else { return 0 };
+    let own = schema.fields().iter();
+    own.filter_map(|field| {
+        let (_, node) = members.iter().find(|(key, _)| *key == field.name)?;
+        Some(1 + matching_members(&field.schema, node))
+    })
+    .sum()
+}
+
 fn structure(
     schema: &Arc<Schema>,
     node: &Node<'_>,
     options: JsonOptions,
 ) -> Result<Value, DataError> {
+    if options.of_registry && is_union(schema) {
+        return union_member(schema, node, options);
+    }
     let Node::Object(members) = node else {
         let found = node_type(node);
         return Err(DataError::new(format!(
@@ -163,7 +246,11 @@ fn structure(
             .get(index)
             .filter(|(key, _)| *key == field.name)
             .or_else(|| members.iter().find(|(key, _)| *key == field.name));
-        let value = convert(Some(&field.schema), member.map_or(&Node::Null, |m| &m.1), options)?;
+        let value = convert(Some(&field.schema), member.map_or(&Node::Null, |m| &m.1), options);
+        let value = value.map_err(|error| match options.of_registry {
+            true => error.at(&field.name),
+            false => error,
+        })?;
         check_present(field, &value)?;
         values.push(value);
     }

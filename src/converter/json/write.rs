@@ -2,6 +2,7 @@
 
 use super::text::{push_base64, push_boolean, push_f32, push_f64, push_integer, push_string};
 use super::{DecimalFormat, JsonOptions};
+use crate::converter::json_schema::vocabulary::is_union;
 use crate::data::number_text::push_decimal;
 use crate::data::{Decimal, Schema, Struct, Type, Value, logical};
 use crate::error::DataError;
@@ -151,9 +152,22 @@ fn push_map(
     let key_schema = schema.and_then(Schema::key_schema).map(AsRef::as_ref);
     let value_schema = schema.and_then(Schema::value_schema).map(AsRef::as_ref);
     let as_object = match key_schema {
+        Some(key_schema) if options.of_registry => {
+            key_schema.ty() == Type::String && !key_schema.is_optional()
+        }
         Some(key_schema) => key_schema.ty() == Type::String,
         None => entries.iter().all(|(key, _)| matches!(key, Value::String(_))),
     };
+    if !as_object && options.of_registry {
+        return push_array(out, entries, |out, (key, value)| {
+            out.extend_from_slice(b"{\"key\":");
+            push_value(out, key_schema, key, options)?;
+            out.extend_from_slice(b",\"value\":");
+            push_value(out, value_schema, value, options)?;
+            out.push(b'}');
+            Ok(())
+        });
+    }
     if !as_object {
         return push_array(out, entries, |out, (key, value)| {
             out.push(b'[');
@@ -191,6 +205,13 @@ fn push_struct(
     let own: &Schema = value.schema();
     if !std::ptr::eq(own, schema) && own != schema {
         return Err(DataError::new("Mismatching schema."));
+    }
+    if options.of_registry && is_union(schema) {
+        let mut members = schema.fields().iter().zip(value.values());
+        return match members.find(|(_, value)| !value.is_null()) {
+            Some((field, value)) => push_value(out, Some(&field.schema), value, options),
+            None => push_null(out, schema, options),
+        };
     }
     out.push(b'{');
     for (index, (field, value)) in schema.fields().iter().zip(value.values()).enumerate() {

@@ -83,7 +83,7 @@ impl Source {
         let plugin = plugins.find(&[PluginKind::Converter], "JsonConverter").unwrap();
         let Constructor::Converter(construct) = plugin.constructor else { panic!() };
         let settings = [("schemas.enable".to_owned(), schemas.to_string())].into();
-        let converter = construct(&settings, Role::Value).unwrap();
+        let converter = construct(&settings, &Role::Value.into()).unwrap();
         Self { committer: task.committer(), task, converter, sealed: None }
     }
 

@@ -184,7 +184,8 @@ fn json(role: Role) -> Box<dyn Converter> {
     let plugins = Plugins::builtin();
     let plugin = plugins.find(&[PluginKind::Converter], "JsonConverter").unwrap();
     let Constructor::Converter(construct) = plugin.constructor else { panic!("a converter") };
-    construct(&Props::from([("schemas.enable".to_owned(), "false".to_owned())]), role).unwrap()
+    construct(&Props::from([("schemas.enable".to_owned(), "false".to_owned())]), &role.into())
+        .unwrap()
 }
 
 fn headers() -> Box<dyn HeaderConverter> {
