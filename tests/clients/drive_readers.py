@@ -24,6 +24,7 @@ from surface import URL, eventually
 FORMATS = "io.confluent.connect.s3.format"
 S3_DIR = Path(os.environ["FERROCONNECT_TEST_S3_DIR"])
 KAFKA = os.environ["FERROCONNECT_TEST_KAFKA"]
+JSON_CONVERTER = "org.apache.kafka.connect.json.JsonConverter"
 RUN = uuid.uuid4().hex[:8]
 TOPIC = f"readers_{RUN}"
 UTC = dt.timezone.utc
@@ -232,6 +233,17 @@ def check_avro(path, codec):
         same(found, expected(row), f"fastavro, {codec}, row {row}")
 
 
+def plain_value(record):
+    """What a self-describing record says."""
+    said = {field: value for field, value in record.items() if value is not None}
+    assert len(said) <= 1, said
+    for field, value in said.items():
+        if field == "map":
+            return {plain_value(entry["key"]): plain_value(entry["value"]) for entry in value}
+        return [plain_value(item) for item in value] if field == "array" else value
+    return None
+
+
 def check_json(text):
     lines = text.splitlines()
     assert len(lines) == 3
@@ -257,9 +269,10 @@ def main():
         sink(f"avro-{codec}", "avro.AvroFormat", **{"avro.codec": codec})
     sink("json", "json.JsonFormat")
     sink("json-gzip", "json.JsonFormat", **{"s3.compression.type": "gzip"})
+    sink("avro-schemaless", "avro.AvroFormat", **{"value.converter.schemas.enable": "false", "value.converter": JSON_CONVERTER})
     bytes_converter = {"value.converter": "org.apache.kafka.connect.converters.ByteArrayConverter"}
     sink("bytes", "bytearray.ByteArrayFormat", **bytes_converter)
-    keys = {"store.kafka.keys": "true", "key.converter": "org.apache.kafka.connect.json.JsonConverter"}
+    keys = {"store.kafka.keys": "true", "key.converter": JSON_CONVERTER}
     sink("keys", "parquet.ParquetFormat", **keys, **{"keys.format.class": f"{FORMATS}.avro.AvroFormat"})
 
     for codec, name in PARQUET.items():
@@ -270,6 +283,8 @@ def main():
             check_duckdb(path, codec)
     for codec, name in AVRO.items():
         check_avro(objects(f"avro-{codec}", ".avro"), name)
+    with open(objects("avro-schemaless", ".avro"), "rb") as file:
+        assert [plain_value(record)["payload"]["i32"] for record in fastavro.reader(file)] == COLUMNS[2]["payloads"]
     check_json(objects("json", ".json").read_text())
     check_json(gzip.decompress(objects("json-gzip", ".json.gz").read_bytes()).decode())
     raw = objects("bytes", ".bin").read_bytes().splitlines()
@@ -278,7 +293,7 @@ def main():
         assert list(fastavro.reader(file)) == ["k0", "k1", "k2"]
 
     listed = [name for name in call("GET", "/connectors") if name.startswith(f"readers-{RUN}-")]
-    assert len(listed) == 14, listed
+    assert len(listed) == 15, listed
     for name in listed:
         call("DELETE", f"/connectors/{name}")
 

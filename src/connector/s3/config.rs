@@ -47,6 +47,10 @@ pub(super) struct S3Config {
     /// `report.null.values.to.dlq`: of ignored ones.
     pub(super) report_null_values: bool,
     pub(super) part_size: usize,
+    /// `s3.max.parts.in.flight`
+    pub(super) parts_in_flight: usize,
+    /// `s3.max.files.in.flight`
+    pub(super) files_in_flight: usize,
     /// `s3.object.tagging`, where it is on.
     pub(super) tagging: Option<Tagging>,
     /// `max.write.duration.ms`
@@ -104,6 +108,8 @@ impl S3Config {
             null_values,
             report_null_values: parsed.boolean(def::REPORT_NULL_VALUES),
             part_size,
+            parts_in_flight: at_least_one(parsed.integer(def::PARTS_IN_FLIGHT)),
+            files_in_flight: at_least_one(parsed.integer(def::FILES_IN_FLIGHT)),
             tagging,
             write_max: Duration::from_millis(write_max.unwrap_or_default()),
             warnings: std::mem::take(&mut reader.warnings),
@@ -249,6 +255,10 @@ impl Reader {
             _ => NullValues::Fail,
         }
     }
+}
+
+fn at_least_one(number: i64) -> usize {
+    usize::try_from(number).unwrap_or_default().max(1)
 }
 
 fn is_placeholder(value: &str) -> bool {

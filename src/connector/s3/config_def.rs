@@ -30,6 +30,8 @@ pub(super) const COMPRESSION_LEVEL: &str = "s3.compression.level";
 pub(super) const JSON_DECIMAL_FORMAT: &str = "json.decimal.format";
 pub(super) const PART_RETRIES: &str = "s3.part.retries";
 pub(super) const RETRY_BACKOFF_MS: &str = "s3.retry.backoff.ms";
+pub(super) const PARTS_IN_FLIGHT: &str = "s3.max.parts.in.flight";
+pub(super) const FILES_IN_FLIGHT: &str = "s3.max.files.in.flight";
 pub(super) const PROXY_URL: &str = "s3.proxy.url";
 pub(super) const PROXY_USER: &str = "s3.proxy.user";
 pub(super) const PROXY_PASSWORD: &str = "s3.proxy.password";
@@ -317,6 +319,12 @@ fn behavior_keys() -> Vec<ConfigKey> {
             .default("false").shown(GROUP, 32, Width::Short, "S3 Send Upload Message Digest"),
         key("enable.conditional.writes", Boolean, "Kept for compatibility; the ledger of files keeps every rotation exactly once.")
             .default("true").shown(GROUP, 33, Width::Short, "Enable conditional writes during multipart upload"),
+        key(PARTS_IN_FLIGHT, Int, "How many parts a task uploads at a time.")
+            .default("8").check(Validator::Between(1, 256))
+            .shown(GROUP, 34, Width::Short, "S3 Parts In Flight"),
+        key(FILES_IN_FLIGHT, Int, "How many files of a partition that are closed together are worked on at a time.")
+            .default("16").check(Validator::Between(1, 1024))
+            .shown(GROUP, 35, Width::Short, "S3 Files In Flight"),
         key("max.files.scan.limit", Int, "Kept for compatibility.")
             .default("100").shown("", -1, Width::None, "max.files.scan.limit"),
     ]

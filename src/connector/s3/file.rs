@@ -20,6 +20,9 @@ use crate::connector::SinkFile;
 use crate::data::{Schema, TopicPartition};
 use crate::error::{ConnectError, DataError};
 
+/// Below this an encoder's work is not broken off: the file would get as many row groups or blocks.
+const WORTH_SHRINKING: usize = 1024 * 1024;
+
 /// What an object of a file holds.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Content {
@@ -93,19 +96,22 @@ impl View {
         }
     }
 
+    /// Encodes what the writer holds back, and cuts a part of it where it is enough for one. Whether
+    /// that frees at least half: the file stays open, so its boundary stays where the settings put
+    /// it.
     fn shrink(&mut self) -> Result<bool, ConnectError> {
-        let smallest = usize::try_from(PART_SIZE_MIN).unwrap_or(usize::MAX);
-        if self.writer.memory() < smallest {
+        let before = self.writer.memory();
+        if before < WORTH_SHRINKING {
             return Ok(false);
         }
         self.writer.flush()?;
+        let smallest = usize::try_from(PART_SIZE_MIN).unwrap_or(usize::MAX);
         let output = self.writer.output();
-        if output.len() < smallest {
-            return Ok(false);
+        if smallest <= output.len() {
+            self.cut_bytes += output.len();
+            self.cut.push(Bytes::from(std::mem::take(output)));
         }
-        self.cut_bytes += output.len();
-        self.cut.push(Bytes::from(std::mem::take(output)));
-        Ok(true)
+        Ok(self.writer.memory() <= before / 2)
     }
 }
 

@@ -26,12 +26,6 @@ use crate::data::TopicPartition;
 use crate::error::ConnectError;
 use crate::metrics::TaskMetrics;
 
-/// Requests with content under way at a time, per task.
-const PARTS_IN_FLIGHT: usize = 8;
-
-/// Files of a job that are worked on at a time: a partition may close a thousand together.
-const FILES_IN_FLIGHT: usize = 16;
-
 /// Between two attempts at tags.
 const TAGGING_BACKOFF_MAX: Duration = Duration::from_secs(10);
 
@@ -93,7 +87,7 @@ impl Uploader {
         config: Arc<S3Config>,
         metrics: Arc<TaskMetrics>,
     ) -> Self {
-        let slots = Arc::new(Semaphore::new(PARTS_IN_FLIGHT));
+        let slots = Arc::new(Semaphore::new(config.parts_in_flight));
         Self { bucket, ledger, config, metrics, slots }
     }
 
@@ -127,7 +121,7 @@ impl Uploader {
     ) -> Result<(), ConnectError> {
         let ClosedGroup { files, next, .. } = group;
         let uploads = files.iter_mut().filter(|file| file.stage == Stage::Uploading);
-        all(uploads.map(|file| self.upload_rest(partition, file))).await?;
+        self.all(uploads.map(|file| self.upload_rest(partition, file))).await?;
 
         let rows = rows(files, Stage::Uploading);
         if !rows.is_empty() {
@@ -138,12 +132,24 @@ impl Uploader {
         }
 
         let uploads = files.iter_mut().filter(|file| file.stage == Stage::Completing);
-        all(uploads.map(|file| self.complete(file))).await?;
+        self.all(uploads.map(|file| self.complete(file))).await?;
 
         self.ledger.completed(&self::rows(files, Stage::Completed), *next).await?;
         fail::fail_point!("s3.after-completed");
         self.count(files);
         Ok(())
+    }
+
+    /// Waits for all, even when one fails: a request that is dropped half-way could leave an upload
+    /// that nobody knows. A partition may close a thousand files together, so some at a time.
+    async fn all(
+        &self,
+        futures: impl Iterator<Item = impl Future<Output = Result<(), ConnectError>> + Send>,
+    ) -> Result<(), ConnectError> {
+        let futures: Vec<_> = futures.map(FutureExt::boxed).collect();
+        let some = stream::iter(futures).buffer_unordered(self.config.files_in_flight);
+        let results: Vec<_> = some.collect().await;
+        results.into_iter().collect()
     }
 
     async fn upload_rest(
@@ -260,16 +266,6 @@ impl Uploader {
             tracing::debug!(key, first, last, records, ?reason, "file completed");
         }
     }
-}
-
-/// Waits for all, even when one fails: a request that is dropped half-way could leave an upload that
-/// nobody knows.
-async fn all(
-    futures: impl Iterator<Item = impl Future<Output = Result<(), ConnectError>> + Send>,
-) -> Result<(), ConnectError> {
-    let futures: Vec<_> = futures.map(FutureExt::boxed).collect();
-    let results: Vec<_> = stream::iter(futures).buffer_unordered(FILES_IN_FLIGHT).collect().await;
-    results.into_iter().collect()
 }
 
 fn rows(files: &[ClosedFile], stage: Stage) -> Vec<SinkFile> {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use super::avro_schema::{self, AvroOptions, enum_symbols};
 use super::parquet::is_native_map;
-use super::{Provenance, RecordWriter};
+use super::{Provenance, RecordWriter, avro_anything};
 use crate::data::{Record, RowPlan, RowView, Schema, Struct, Type, Value};
 use crate::error::{ConnectError, DataError};
 
@@ -92,17 +92,16 @@ impl AvroFormat {
         &self,
         schema: Option<&Arc<Schema>>,
     ) -> Result<Box<dyn RecordWriter>, DataError> {
-        let schema = schema.ok_or_else(|| {
-            DataError::new(
-                "Avro files need values with a schema; use a converter with schemas (for \
-                 JsonConverter: schemas.enable=true), or format.class \
-                 io.confluent.connect.s3.format.json.JsonFormat",
-            )
-        })?;
-        check_names(schema)?;
+        let json = match schema {
+            Some(schema) => {
+                check_names(schema)?;
+                avro_schema::of_any(schema, self.options)
+            }
+            None => avro_anything::SCHEMA.to_owned(),
+        };
         Ok(Box::new(AvroWriter {
-            schema: schema.clone(),
-            json: avro_schema::of_any(schema, self.options),
+            schema: schema.cloned(),
+            json,
             options: self.options,
             codec: self.codec,
             sync: *uuid::Uuid::new_v4().as_bytes(),
@@ -116,7 +115,8 @@ impl AvroFormat {
 }
 
 struct AvroWriter {
-    schema: Arc<Schema>,
+    /// `None`: every value describes itself.
+    schema: Option<Arc<Schema>>,
     json: String,
     options: AvroOptions,
     codec: AvroCodec,
@@ -177,12 +177,14 @@ impl RecordWriter for AvroWriter {
     }
 
     fn write_record(&mut self, record: &Record) -> Result<(), DataError> {
-        let schema = record.value.schema.as_ref();
-        if !schema.is_some_and(|own| Arc::ptr_eq(own, &self.schema) || *own == self.schema) {
-            return Err(DataError::new("the value's schema is not that of the file"));
-        }
-        // A file has no null rows: an optional schema is written as if it were required.
-        let encoded = encode(&self.schema, &record.value.value, self.options, &mut self.block);
+        let encoded = match (&self.schema, &record.value.schema) {
+            (None, None) => avro_anything::encode(&record.value.value, &mut self.block),
+            // A file has no null rows: an optional schema is written as if it were required.
+            (Some(schema), Some(own)) if Arc::ptr_eq(own, schema) || own == schema => {
+                encode(schema, &record.value.value, self.options, &mut self.block)
+            }
+            _ => return Err(DataError::new("the value's schema is not that of the file")),
+        };
         if encoded.is_err() {
             self.discard();
         }
@@ -206,8 +208,8 @@ impl RecordWriter for AvroWriter {
     }
 
     fn memory(&self) -> usize {
-        let held = self.held.as_ref().map_or(0, Vec::capacity);
-        self.block.capacity() + held + self.output.capacity()
+        let held = self.held.as_ref().map_or(0, Vec::len);
+        self.block.capacity() + held + self.output.len()
     }
 
     fn size(&self) -> usize {
@@ -231,7 +233,7 @@ impl RecordWriter for AvroWriter {
     }
 }
 
-fn put_long(number: i64, out: &mut Vec<u8>) {
+pub(super) fn put_long(number: i64, out: &mut Vec<u8>) {
     let mut rest = ((number << 1) ^ (number >> 63)).cast_unsigned();
     loop {
         let low = u8::try_from(rest & 0x7f).unwrap_or_default();
@@ -243,7 +245,7 @@ fn put_long(number: i64, out: &mut Vec<u8>) {
     }
 }
 
-fn put_bytes(bytes: &[u8], out: &mut Vec<u8>) {
+pub(super) fn put_bytes(bytes: &[u8], out: &mut Vec<u8>) {
     put_long(i64::try_from(bytes.len()).unwrap_or(i64::MAX), out);
     out.extend_from_slice(bytes);
 }

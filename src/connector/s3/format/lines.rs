@@ -93,8 +93,9 @@ impl Lines {
 
     pub(super) fn memory(&self) -> usize {
         match &self.output {
-            Output::Plain { bytes, .. } => bytes.capacity(),
-            Output::Gzip { encoder, staged } => encoder.get_ref().capacity() + staged.capacity(),
+            // What was reserved ahead is not resident.
+            Output::Plain { bytes, .. } => bytes.len(),
+            Output::Gzip { encoder, staged } => encoder.get_ref().len() + staged.capacity(),
         }
     }
 

@@ -1,6 +1,7 @@
 //! File formats: one [`RecordWriter`] each.
 
 mod avro;
+mod avro_anything;
 mod avro_schema;
 mod bytes;
 mod json;

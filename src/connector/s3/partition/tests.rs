@@ -377,6 +377,50 @@ fn schemas_that_alternate_have_a_file_each() {
     assert_eq!(writer.open_files(), 1);
 }
 
+#[test]
+fn a_hundred_thousand_changes_of_schema_make_three_files() {
+    const ROWS: i64 = 100_000;
+    let config = config(&[("flush.size", "1000000")]);
+    let (old, new) = (version(1), version(2));
+    let mut writer = PartitionWriter::new(tp(), &config, VecDeque::new());
+    for first in (0..ROWS).step_by(1_000) {
+        let of = |offset: i64| if offset % 2 == 0 { &old } else { &new };
+        let rows: Vec<_> = (first..first + 1_000).map(|offset| (offset, of(offset), 0)).collect();
+        take(&mut writer, &config, &batch(&rows), 0);
+    }
+    assert_eq!(boundaries(&mut writer), [(0, 0)], "the first change");
+    writer.pass_time(&config, 60_000).unwrap();
+    let mut rest = boundaries(&mut writer);
+    rest.sort_unstable();
+    assert_eq!(rest, [(1, ROWS - 1), (2, ROWS - 2)]);
+}
+
+#[test]
+fn memory_is_given_back_without_cutting_the_file_where_the_format_allows_it() {
+    let of = |format| config(&[("flush.size", "1000000"), ("format.class", format)]);
+    let schema = schema("");
+    let fill = |config: &S3Config| {
+        let mut writer = PartitionWriter::new(tp(), config, VecDeque::new());
+        let mut first = 0;
+        while writer.open_memory() < 2 * 1024 * 1024 && first < 1_000_000 {
+            let rows: Vec<_> = (first..first + 1_000).map(|offset| (offset, &schema, 0)).collect();
+            take(&mut writer, config, &batch(&rows), 0);
+            first += 1_000;
+        }
+        writer
+    };
+    // Encoded and compressed rows take a fraction of what the encoder holds.
+    let mut parquet = fill(&of("ParquetFormat"));
+    let before = parquet.open_memory();
+    assert!(parquet.shrink().unwrap());
+    assert_eq!((parquet.open_files(), parquet.waiting()), (1, 0), "it stays open");
+    assert!(parquet.open_memory() <= before / 2, "{} of {before}", parquet.open_memory());
+    // Lines are as long as they are, and too few for a part.
+    let mut lines = fill(&of("JsonFormat"));
+    assert!(lines.shrink().unwrap());
+    assert_eq!((lines.open_files(), lines.waiting()), (0, 1), "it is closed");
+}
+
 /// A row with a key, a header and a value; `None` is a tombstone.
 fn keyed(offset: i64, key: Option<&str>, value: Option<i64>) -> SinkBatch {
     let schema = schema("");

@@ -246,8 +246,23 @@ fn what_avro_cannot_name_is_refused() {
     let schema = SchemaBuilder::structure().field("user-id", required(Type::Int32)).build();
     let error = format.writer(Some(&schema)).err().unwrap();
     assert_eq!(error.to_string(), "Illegal character in: user-id");
-    let error = format.writer(None).err().unwrap();
-    assert!(error.to_string().starts_with("Avro files need values with a schema"));
+}
+
+#[test]
+fn values_without_a_schema_describe_themselves() {
+    let without = |value| Record {
+        value: SchemaAndValue { schema: None, value },
+        ..record(&required(Type::String), Value::Null)
+    };
+    let mut writer = AvroFormat::new(AvroCodec::Null, OPTIONS).writer(None).unwrap();
+    let of_schema = record(&required(Type::String), Value::string("x"));
+    writer.write_record(&of_schema).unwrap_err();
+    let rows = [without(Value::Boolean(false)), without(Value::Int64(3))];
+    let file = parse(&write(writer.as_mut(), &rows));
+    assert_eq!(file.rows, 2);
+    assert_eq!(file.content, [2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 6, 0, 0, 0]);
+    let schema = String::from_utf8(file.metadata["avro.schema"].clone()).unwrap();
+    assert!(schema.contains("io.confluent.connect.avro"), "{schema}");
 }
 
 #[test]

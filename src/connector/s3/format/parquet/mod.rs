@@ -291,8 +291,8 @@ impl RecordWriter for ParquetWriter {
     fn memory(&self) -> usize {
         let encoder = self.encoder.as_ref();
         self.held()
-            + encoder.map_or(self.finished.capacity(), |encoder| {
-                encoder.memory_size() + encoder.inner().capacity()
+            + encoder.map_or(self.finished.len(), |encoder| {
+                encoder.memory_size() + encoder.inner().len()
             })
     }
 
