@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use crate::connector::postgres::codec::Codec;
+use crate::connector::postgres::java_map;
 use crate::data::{Schema, Value};
 
 /// The elements of `{a,"b c",NULL}`. An element of an array of more dimensions is null, as in the
@@ -120,26 +121,9 @@ fn hstore(text: &[u8]) -> Option<Vec<Pair>> {
         pairs.push((String::from_utf8(key).ok()?, value));
         rest = after.strip_prefix(b", ").unwrap_or(after);
     }
-    let buckets = hash_map_capacity(pairs.len());
-    pairs.sort_by_key(|(key, _)| spread_hash(key) & (buckets - 1));
+    let buckets = java_map::buckets(pairs.len());
+    java_map::sort(&mut pairs, buckets, |(key, _)| key);
     Some(pairs)
-}
-
-/// A `HashMap` starts with 16 buckets and doubles beyond three quarters.
-fn hash_map_capacity(entries: usize) -> u32 {
-    let mut capacity = 16_u32;
-    while entries > capacity as usize * 3 / 4 {
-        capacity *= 2;
-    }
-    capacity
-}
-
-/// Java's `String.hashCode`, spread as `HashMap.hash` does.
-fn spread_hash(text: &str) -> u32 {
-    let hash = text
-        .encode_utf16()
-        .fold(0_u32, |hash, unit| hash.wrapping_mul(31).wrapping_add(u32::from(unit)));
-    hash ^ (hash >> 16)
 }
 
 /// Appends the pairs as a JSON object.

@@ -1,6 +1,7 @@
 //! One column's text to what Connect holds: chosen once per column by `type_mapping`, called per
 //! value. Pure.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use base64::Engine as _;
@@ -9,8 +10,8 @@ use bytes::Bytes;
 use num_bigint::BigInt;
 
 use crate::connector::postgres::array;
-use crate::connector::postgres::column_mapper;
-use crate::connector::postgres::config::BinaryMode;
+use crate::connector::postgres::column_mapper::TextMapper;
+use crate::connector::postgres::config_types::BinaryMode;
 use crate::connector::postgres::datetime::{self, Bounded, Fraction};
 use crate::connector::postgres::geometry;
 use crate::connector::postgres::numeric::{self, Numeric};
@@ -70,8 +71,8 @@ pub(super) enum Codec {
     Vector,
     SparseVector,
     Array(Box<Codec>),
-    /// Two cells: the whole text, for keys, and its first characters, for values.
-    Truncated(usize),
+    /// Two cells: the whole text, for keys, and what is made of it, for values.
+    Mapped(TextMapper),
     /// A type whose values the original cannot read inside arrays.
     NullElement,
 }
@@ -124,7 +125,7 @@ impl Codec {
     /// How many cells a value takes.
     pub(super) fn cells(&self) -> usize {
         match self {
-            Self::VariableDecimal | Self::Truncated(_) => 2,
+            Self::VariableDecimal | Self::Mapped(_) => 2,
             _ => 1,
         }
     }
@@ -149,11 +150,16 @@ impl Codec {
                 batch.cells.push(Cell::Wire { off, len });
                 Some(())
             }
-            Self::Truncated(chars) => {
-                let cut = column_mapper::truncated(std::str::from_utf8(text).ok()?, *chars);
+            Self::Mapped(mapper) => {
                 let whole = u32::try_from(text.len()).ok()?;
                 batch.cells.push(Cell::Wire { off, len: whole });
-                batch.cells.push(Cell::Wire { off, len: u32::try_from(cut.len()).ok()? });
+                let mapped = match mapper.map(std::str::from_utf8(text).ok()?) {
+                    Cow::Borrowed(start) => {
+                        Cell::Wire { off, len: u32::try_from(start.len()).ok()? }
+                    }
+                    Cow::Owned(other) => batch.push_scratch(other.as_bytes()),
+                };
+                batch.cells.push(mapped);
                 Some(())
             }
             Self::Integer => {
@@ -171,11 +177,11 @@ impl Codec {
         text: &[u8],
         batch: &mut RecordBatch,
     ) -> Option<()> {
-        if let Self::Truncated(chars) = self {
-            let cut = column_mapper::truncated(std::str::from_utf8(text).ok()?, *chars);
+        if let Self::Mapped(mapper) = self {
+            let mapped = mapper.map(std::str::from_utf8(text).ok()?);
             let whole = batch.push_scratch(text);
-            let cut = batch.push_scratch(cut.as_bytes());
-            batch.cells.extend([whole, cut]);
+            let mapped = batch.push_scratch(mapped.as_bytes());
+            batch.cells.extend([whole, mapped]);
             return Some(());
         }
         self.push_decoded(schema, text, batch, |_| None)
@@ -252,7 +258,7 @@ impl Codec {
                 Some(Decoded::F64(number.into()))
             }
             Self::Float64 => float(text),
-            Self::Text | Self::Truncated(_) => Some(Decoded::Same),
+            Self::Text | Self::Mapped(_) => Some(Decoded::Same),
             Self::Opaque(mode) => Some(opaque(text, *mode, out)),
             Self::Bytea(mode) => bytea(text, *mode, out),
             Self::Bits => bits(text, out),

@@ -7,14 +7,19 @@ use std::time::Duration;
 use crate::config::{ConfigError, Parsed, Props, Secret};
 use crate::connector::postgres::column_mapper::Mappers;
 use crate::connector::postgres::config_keys;
+use crate::connector::postgres::config_types::{self, TypeModes};
 use crate::connector::postgres::context_headers;
 use crate::connector::postgres::filter::{Filters, Patterns, Selector, split_list};
+use crate::connector::postgres::generation::Generation;
+use crate::connector::postgres::heartbeat::HeartbeatConfig;
 use crate::data::Header;
 use crate::error::ConnectError;
 
 /// What a person asked for.
 #[derive(Debug, Clone)]
 pub(super) struct PostgresConfig {
+    /// Whose records these look like.
+    pub(super) generation: Generation,
     pub(super) server: ServerConfig,
     pub(super) topic_prefix: String,
     pub(super) topic_delimiter: String,
@@ -36,6 +41,13 @@ pub(super) struct PostgresConfig {
     pub(super) position_check: bool,
     pub(super) fail_on_bad_value: bool,
     pub(super) acknowledge: bool,
+    /// Where transactions are told, when they are.
+    pub(super) transaction_topic: Option<String>,
+    pub(super) heartbeat: Option<HeartbeatConfig>,
+    /// How often the slot's `catalog_xmin` is read into records; `None`: never.
+    pub(super) xmin_interval: Option<Duration>,
+    pub(super) guardrail: Guardrail,
+    pub(super) replica_identities: Vec<(Patterns, String)>,
     /// The headers that each record of a row has.
     pub(super) headers: Arc<[Header]>,
 }
@@ -60,6 +72,15 @@ pub(super) struct TlsConfig {
     pub(super) root_cert: Option<String>,
     pub(super) cert: Option<String>,
     pub(super) key: Option<String>,
+}
+
+/// How many tables may be captured.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Guardrail {
+    /// `None`: any number.
+    pub(super) tables_max: Option<usize>,
+    /// More than that stop the task.
+    pub(super) fail: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -120,45 +141,6 @@ pub(super) enum SnapshotMode {
     ConfigurationBased { data: bool, stream: bool, on_data_error: bool },
 }
 
-/// How values are represented.
-#[derive(Debug, Clone)]
-pub(super) struct TypeModes {
-    pub(super) decimal: DecimalMode,
-    pub(super) time: TimeMode,
-    pub(super) binary: BinaryMode,
-    pub(super) hstore_map: bool,
-    pub(super) interval_text: bool,
-    pub(super) money_digits: u8,
-    pub(super) include_unknown: bool,
-    /// What stands for an unchanged TOAST value.
-    pub(super) placeholder: Vec<u8>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum DecimalMode {
-    Precise,
-    Double,
-    Text,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum TimeMode {
-    Adaptive,
-    AdaptiveTimeMicroseconds,
-    Connect,
-    Microseconds,
-    Nanoseconds,
-    IsoString,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum BinaryMode {
-    Bytes,
-    Base64,
-    Base64UrlSafe,
-    Hex,
-}
-
 /// How names are adjusted for Avro.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct NameModes {
@@ -205,11 +187,15 @@ impl PostgresConfig {
         };
         let prefixes = selector("message.prefix.include.list", "message.prefix.exclude.list")?;
         let skipped = parsed.list("skipped.operations");
-        let headers = match parsed.boolean("extended.headers.enabled") {
+        let generation = generation(&parsed);
+        let extended =
+            parsed.boolean("extended.headers.enabled") && generation == Generation::Three;
+        let headers = match extended {
             true => context_headers::of_run(&parsed.string("topic.prefix")),
             false => [].into(),
         };
         Ok(Self {
+            generation,
             server: server(&parsed)?,
             topic_prefix: parsed.string("topic.prefix"),
             topic_delimiter: parsed.string("topic.delimiter"),
@@ -222,7 +208,7 @@ impl PostgresConfig {
             message_prefixes: prefixes,
             mappers: Mappers::new(props)?,
             skip_unchanged: parsed.boolean("skip.messages.without.change"),
-            types: types(&parsed)?,
+            types: config_types::parse(&parsed, generation)?,
             names: names(props, &parsed),
             tombstones: parsed.boolean("tombstones.on.delete"),
             skipped: skipped.into_iter().filter(|operation| operation != "none").collect(),
@@ -231,8 +217,22 @@ impl PostgresConfig {
             position_check: parsed.boolean("internal.log.position.check.enable"),
             fail_on_bad_value: is(&parsed, "event.converting.failure.handling.mode", "fail"),
             acknowledge: acknowledges(&parsed),
+            transaction_topic: transaction_topic(&parsed),
+            heartbeat: heartbeat(&parsed),
+            xmin_interval: Some(millis(&parsed, "xmin.fetch.interval.ms"))
+                .filter(|interval| !interval.is_zero()),
+            guardrail: guardrail(&parsed),
+            replica_identities: replica_identities(&parsed)
+                .map_err(bad("replica.identity.autoset.values"))?,
             headers,
         })
+    }
+}
+
+impl PostgresConfig {
+    /// Whether `message.key.columns` gives the records of a table a key.
+    pub(super) fn has_key_columns(&self, table: &str) -> bool {
+        self.key_columns.iter().any(|(tables, _)| tables.matches(table))
     }
 }
 
@@ -265,6 +265,18 @@ pub(super) fn cross_errors(props: &Props) -> Vec<ConfigError> {
         {
             report(&name, format!("{name} cannot be empty when {mode} 'custom' is defined"));
         }
+    }
+    // Each generation has its own word for the mode that reads no rows.
+    let older = get("debezium.compatibility") == Some("2.3");
+    let not_its_own = if older { "no_data" } else { "never" };
+    if get("snapshot.mode").is_some_and(|mode| mode.eq_ignore_ascii_case(not_its_own)) {
+        let modes = match older {
+            true => "always, never, initial_only, initial, custom",
+            false => {
+                "always, initial_only, configuration_based, when_needed, initial, custom, no_data"
+            }
+        };
+        report("snapshot.mode", format!("Value must be one of {modes}"));
     }
     let sink = get("notification.enabled.channels")
         .is_some_and(|channels| channels.split(',').any(|channel| channel.trim() == "sink"));
@@ -342,7 +354,7 @@ fn snapshot(props: &Props, parsed: &Parsed) -> Result<SnapshotConfig, ConnectErr
     let mode = match parsed.string("snapshot.mode").to_lowercase().as_str() {
         "always" => SnapshotMode::Always,
         "initial_only" => SnapshotMode::InitialOnly,
-        "no_data" => SnapshotMode::NoData,
+        "no_data" | "never" => SnapshotMode::NoData,
         "when_needed" => SnapshotMode::WhenNeeded,
         "configuration_based" => SnapshotMode::ConfigurationBased {
             data: flag("snapshot.data"),
@@ -382,59 +394,53 @@ fn snapshot(props: &Props, parsed: &Parsed) -> Result<SnapshotConfig, ConnectErr
     })
 }
 
-fn types(parsed: &Parsed) -> Result<TypeModes, ConnectError> {
-    let lower = |key: &str| parsed.string(key).to_lowercase();
-    let decimal = match lower("decimal.handling.mode").as_str() {
-        "double" => DecimalMode::Double,
-        "string" => DecimalMode::Text,
-        _ => DecimalMode::Precise,
+fn generation(parsed: &Parsed) -> Generation {
+    match parsed.string("debezium.compatibility").trim() {
+        "2.3" => Generation::Two,
+        _ => Generation::Three,
+    }
+}
+
+fn transaction_topic(parsed: &Parsed) -> Option<String> {
+    let topic = || {
+        let parts = ["topic.prefix", "topic.delimiter", "topic.transaction"];
+        parts.map(|key| parsed.string(key)).concat()
     };
-    let time = match lower("time.precision.mode").as_str() {
-        "adaptive_time_microseconds" => TimeMode::AdaptiveTimeMicroseconds,
-        "connect" => TimeMode::Connect,
-        "microseconds" => TimeMode::Microseconds,
-        "nanoseconds" => TimeMode::Nanoseconds,
-        "isostring" => TimeMode::IsoString,
-        _ => TimeMode::Adaptive,
+    parsed.boolean("provide.transaction.metadata").then(topic)
+}
+
+fn heartbeat(parsed: &Parsed) -> Option<HeartbeatConfig> {
+    let interval = millis(parsed, "heartbeat.interval.ms");
+    let topic = || {
+        let parts = ["topic.heartbeat.prefix", "topic.delimiter", "topic.prefix"];
+        parts.map(|key| parsed.string(key)).concat()
     };
-    let binary = match lower("binary.handling.mode").as_str() {
-        "base64" => BinaryMode::Base64,
-        "base64-url-safe" => BinaryMode::Base64UrlSafe,
-        "hex" => BinaryMode::Hex,
-        _ => BinaryMode::Bytes,
-    };
-    let digits = parsed.integer("money.fraction.digits");
-    Ok(TypeModes {
-        decimal,
-        time,
-        binary,
-        hstore_map: is(parsed, "hstore.handling.mode", "map"),
-        interval_text: is(parsed, "interval.handling.mode", "string"),
-        money_digits: u8::try_from(digits).ok().filter(|digits| *digits <= 18).ok_or_else(
-            || {
-                ConnectError::config(format!(
-                    "money.fraction.digits: {digits} is not within 0 and 18"
-                ))
-            },
-        )?,
-        include_unknown: parsed.boolean("include.unknown.datatypes"),
-        placeholder: placeholder(&parsed.string("unavailable.value.placeholder"))?,
+    (!interval.is_zero()).then(|| HeartbeatConfig {
+        interval,
+        topic: parsed.optional_string("topic.heartbeat.name").unwrap_or_else(topic),
+        action: parsed.optional_string("heartbeat.action.query"),
     })
 }
 
-/// The bytes of the placeholder: its text, or the octets behind `hex:`.
-fn placeholder(text: &str) -> Result<Vec<u8>, ConnectError> {
-    let Some(octets) = text.strip_prefix("hex:") else { return Ok(text.as_bytes().to_vec()) };
-    let digit = |c: &u8| char::from(*c).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-    let octet = |pair: &[u8]| match pair {
-        [high, low] => Some(digit(high)? << 4 | digit(low)?),
-        _ => None,
+fn guardrail(parsed: &Parsed) -> Guardrail {
+    let tables = usize::try_from(parsed.integer("guardrail.collections.max")).unwrap_or(0);
+    Guardrail {
+        tables_max: Some(tables).filter(|tables| *tables > 0),
+        fail: is(parsed, "guardrail.collections.limit.action", "fail"),
+    }
+}
+
+/// `table-regex:IDENTITY`, where the identity is what ALTER TABLE understands.
+fn replica_identities(parsed: &Parsed) -> Result<Vec<(Patterns, String)>, String> {
+    let entry = |part: &str| {
+        let (table, identity) = part.trim().split_once(':')?;
+        let identity = match identity.trim().split_once(char::is_whitespace) {
+            Some((_, index)) => format!("USING INDEX {}", index.trim()),
+            None => identity.trim().to_uppercase(),
+        };
+        Some(Patterns::parse(table).map(|table| (table, identity)))
     };
-    octets.as_bytes().chunks(2).map(octet).collect::<Option<_>>().ok_or_else(|| {
-        ConnectError::config(format!(
-            "unavailable.value.placeholder: \"{octets}\" is not an even number of hex digits"
-        ))
-    })
+    parsed.string("replica.identity.autoset.values").split(',').filter_map(entry).collect()
 }
 
 fn names(props: &Props, parsed: &Parsed) -> NameModes {

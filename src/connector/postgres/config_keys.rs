@@ -24,6 +24,14 @@ macro_rules! rule {
     (one_of $($allowed:literal)*) => {
         Some(Validator::Custom(|value| rules::one_of(&[$($allowed),*], value)))
     };
+    // The older generation's word for no_data; which of the two a connector may use depends on
+    // another key.
+    (snapshot_mode $($allowed:literal)*) => {
+        Some(Validator::Custom(|value| match rules::one_of(&["never"], value) {
+            None => None,
+            Some(_) => rules::one_of(&[$($allowed),*], value),
+        }))
+    };
     ($rule:ident) => {
         Some(Validator::Custom(rules::$rule))
     };
@@ -217,7 +225,7 @@ fn declared() -> Vec<ConfigKey> {
             "Internal cache class",
         44 Low Class "memory.management.tables.class" = "io.debezium.relational.ConcurrentMapTableMappingStorage"; Long "Table storage class"; class;
             "Internal cache class",
-        45 Medium String "snapshot.mode" = "initial"; Short "Snapshot mode"; one_of["always" "initial_only" "configuration_based" "when_needed" "initial" "custom" "no_data"];
+        45 Medium String "snapshot.mode" = "initial"; Short "Snapshot mode"; snapshot_mode["always" "initial_only" "configuration_based" "when_needed" "initial" "custom" "no_data"];
             "When a snapshot is taken and whether streaming follows",
         46 Low String "snapshot.isolation.mode" = "serializable"; Short "Snapshot isolation mode"; one_of["read_uncommitted" "repeatable_read" "read_committed" "serializable"];
             "Isolation when no slot snapshot is imported",
@@ -336,6 +344,14 @@ fn undeclared() -> Vec<ConfigKey> {
             "Scale of money",
         -1 Medium Boolean "read.only" = "false"; Short "Read only"; any;
             "No write to the database by signals",
+        -1 Medium String "debezium.compatibility" = "3.6"; Short "Debezium compatibility"; one_of["3.6" "2.3"];
+            "Whose records these look like: those of Debezium 3.6, or of 2.3 for consumers of the older form",
+        -1 Low String "topic.transaction" = "transaction"; Short "Transaction topic"; topic;
+            "The transaction topic's name behind topic.prefix and topic.delimiter",
+        -1 Low String "topic.heartbeat.prefix" = "__debezium-heartbeat"; Short "Heartbeat topic prefix"; topic;
+            "What stands before topic.delimiter and topic.prefix in the heartbeat topic's name",
+        -1 Low String "topic.heartbeat.name" = null; Short "Heartbeat topic"; topic;
+            "The heartbeat topic's whole name",
         -1 Low String "topic.delimiter" = "."; Short "Topic delimiter"; topic;
             "Joins prefix, schema and table",
         -1 Low Long "internal.create.slot.command.timeout" = "90"; Short "Slot creation timeout"; any;

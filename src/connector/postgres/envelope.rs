@@ -9,11 +9,10 @@ use crate::connector::postgres::config::PostgresConfig;
 use crate::connector::postgres::names;
 use crate::connector::postgres::offset::SnapshotPoint;
 use crate::connector::postgres::relation::{Column, Relation, TableShape};
+use crate::connector::postgres::source_info::{SourceInfo, Varying};
+use crate::connector::postgres::transaction_metadata;
 use crate::connector::postgres::type_mapping::zero;
 use crate::data::{Node, PlannedValue, RowPlan, Schema, SchemaBuilder, Type, Value};
-
-/// The release that records say they come from.
-pub(super) const VERSION: &str = "3.6.3.Final";
 
 /// The cells that stand before a streamed row's columns.
 pub(super) mod meta {
@@ -28,7 +27,21 @@ pub(super) mod meta {
     pub(in crate::connector::postgres) const TS_MS: usize = 8;
     pub(in crate::connector::postgres) const TS_US: usize = 9;
     pub(in crate::connector::postgres) const TS_NS: usize = 10;
-    pub(in crate::connector::postgres) const COUNT: usize = 11;
+    /// All of a row of which neither transaction nor `xmin` is told.
+    pub(in crate::connector::postgres) const PLAIN: usize = 11;
+    pub(in crate::connector::postgres) const XMIN: usize = 11;
+    pub(in crate::connector::postgres) const TRANSACTION: usize = 12;
+    pub(in crate::connector::postgres) const TOTAL_ORDER: usize = 13;
+    pub(in crate::connector::postgres) const TABLE_ORDER: usize = 14;
+    pub(in crate::connector::postgres) const ALL: usize = 15;
+}
+
+/// How many of them a connector's rows have.
+pub(super) fn meta_cells(config: &PostgresConfig) -> usize {
+    match config.transaction_topic.is_some() || config.xmin_interval.is_some() {
+        true => meta::ALL,
+        false => meta::PLAIN,
+    }
 }
 
 /// The cells that stand before a snapshot row's columns: the clock, in three units.
@@ -90,19 +103,17 @@ impl ReadPlans {
     ) -> Self {
         let schemas = Schemas::new(relation, config);
         let plan = |marker: Marker| {
-            let envelope = Node::Struct {
-                presence: None,
-                fields: vec![
-                    Node::Const(Value::Null),
-                    schemas.row(relation, READ_META, RowKind::Whole),
-                    Node::Const(read_source(&schemas.source, shape, config, point, marker)),
-                    Node::Const(Value::Null),
-                    Node::Const(Value::string("r")),
-                    Node::cell(0),
-                    Node::cell(1),
-                    Node::cell(2),
-                ],
-            };
+            let fields = config.generation.envelope([
+                Node::Const(Value::Null),
+                schemas.row(relation, READ_META, RowKind::Whole),
+                Node::Const(read_source(&schemas, shape, point, marker)),
+                Node::Const(Value::Null),
+                Node::Const(Value::string("r")),
+                Node::cell(0),
+                Node::cell(1),
+                Node::cell(2),
+            ]);
+            let envelope = Node::Struct { presence: None, fields };
             Arc::new(RowPlan {
                 topic: relation.topic.clone(),
                 key: schemas.key(relation, READ_META, RowKind::Whole),
@@ -133,34 +144,35 @@ impl ReadPlans {
 impl Plans {
     pub(super) fn new(relation: &Relation, shape: &TableShape, config: &PostgresConfig) -> Self {
         let schemas = Schemas::new(relation, config);
-        let source = stream_source(shape, config);
+        let source = stream_source(&schemas.info, shape, config);
+        let transaction = transaction_block(config);
         let row = |first, kind| Some(schemas.row(relation, first, kind));
         let envelope = |op: &str, before: Option<Node>, after: Option<Node>| PlannedValue {
             schema: Some(schemas.envelope.clone()),
             node: Node::Struct {
                 presence: None,
-                fields: vec![
+                fields: config.generation.envelope([
                     before.unwrap_or(Node::Const(Value::Null)),
                     after.unwrap_or(Node::Const(Value::Null)),
                     source.clone(),
-                    Node::Const(Value::Null),
+                    transaction.clone(),
                     Node::Const(Value::string(op)),
                     Node::cell(meta::TS_MS),
                     Node::cell(meta::TS_US),
                     Node::cell(meta::TS_NS),
-                ],
+                ]),
             },
         };
+        let first = meta_cells(config);
         let plan = |key: Option<PlannedValue>, value: Option<PlannedValue>, rows: usize| {
             Arc::new(RowPlan {
                 topic: relation.topic.clone(),
                 key,
                 value,
-                cell_count: meta::COUNT + rows * relation.cells,
+                cell_count: first + rows * relation.cells,
                 headers: config.headers.clone(),
             })
         };
-        let first = meta::COUNT;
         let second = first + relation.cells;
         let key = |first, kind| schemas.key(relation, first, kind);
         let (whole, keyed) = (RowKind::Whole, RowKind::Identity);
@@ -195,6 +207,7 @@ enum RowKind {
 /// The schemas of one table.
 struct Schemas {
     key: Option<Arc<Schema>>,
+    info: SourceInfo,
     source: Arc<Schema>,
     envelope: Arc<Schema>,
 }
@@ -215,21 +228,25 @@ impl Schemas {
         };
         let key_columns = relation.key.iter().filter_map(|position| relation.column(*position));
         let key = (!relation.key.is_empty()).then(|| key_columns.fold(key, key_field).build());
-        let source = source_schema();
+        let info = SourceInfo::new(config);
+        let source = info.schema();
         let int64 = SchemaBuilder::new(Type::Int64).optional().build();
+        let members = config.generation.envelope([
+            ("before", row.clone()),
+            ("after", row),
+            ("source", source.clone()),
+            ("transaction", transaction_metadata::block_schema()),
+            ("op", SchemaBuilder::new(Type::String).build()),
+            ("ts_ms", int64.clone()),
+            ("ts_us", int64.clone()),
+            ("ts_ns", int64),
+        ]);
         let envelope = SchemaBuilder::structure()
             .name(name("Envelope"))
-            .version(2)
-            .field("before", row.clone())
-            .field("after", row)
-            .field("source", source.clone())
-            .field("transaction", transaction_schema())
-            .field("op", SchemaBuilder::new(Type::String).build())
-            .field("ts_ms", int64.clone())
-            .field("ts_us", int64.clone())
-            .field("ts_ns", int64)
-            .build();
-        Self { key, source, envelope }
+            .version(config.generation.envelope_version());
+        let member = |envelope: SchemaBuilder, (name, schema)| envelope.field(name, schema);
+        let envelope = members.into_iter().fold(envelope, member).build();
+        Self { key, info, source, envelope }
     }
 
     fn row(&self, relation: &Relation, first: usize, kind: RowKind) -> Node {
@@ -252,7 +269,7 @@ fn value_node(column: &Column, first: usize, kind: RowKind) -> Node {
         return Node::Const(mask.clone());
     }
     match (column_node(column, first, kind), &column.codec) {
-        (Node::Cell { index, unchanged, null }, Codec::Truncated(_)) => {
+        (Node::Cell { index, unchanged, null }, Codec::Mapped(_)) => {
             Node::Cell { index: index + 1, unchanged, null }
         }
         (node, _) => node,
@@ -275,106 +292,55 @@ fn column_node(column: &Column, first: usize, kind: RowKind) -> Node {
     }
 }
 
-/// The schema of `source`.
-pub(super) fn source_schema() -> Arc<Schema> {
-    let string = || SchemaBuilder::new(Type::String).build();
-    let optional_string = || SchemaBuilder::new(Type::String).optional().build();
-    let optional_int64 = || SchemaBuilder::new(Type::Int64).optional().build();
-    let snapshot = SchemaBuilder::new(Type::String)
-        .optional()
-        .name("io.debezium.data.Enum")
-        .version(1)
-        .parameter(
-            "allowed",
-            "true,first,first_in_data_collection,last_in_data_collection,last,false,incremental",
-        )
-        .default_value(Value::string("false"));
-    SchemaBuilder::structure()
-        .name("io.debezium.connector.postgresql.Source")
-        .version(1)
-        .field("version", string())
-        .field("connector", string())
-        .field("name", string())
-        .field("ts_ms", SchemaBuilder::new(Type::Int64).build())
-        .field("snapshot", snapshot.build())
-        .field("db", string())
-        .field("sequence", optional_string())
-        .field("ts_us", optional_int64())
-        .field("ts_ns", optional_int64())
-        .field("schema", string())
-        .field("table", string())
-        .field("txId", optional_int64())
-        .field("lsn", optional_int64())
-        .field("xmin", optional_int64())
-        .field("origin", optional_string())
-        .field("origin_lsn", optional_int64())
-        .build()
-}
-
-/// The schema of `transaction`.
-pub(super) fn transaction_schema() -> Arc<Schema> {
-    let int64 = SchemaBuilder::new(Type::Int64).build();
-    SchemaBuilder::structure()
-        .name("event.block")
-        .version(1)
-        .optional()
-        .field("id", SchemaBuilder::new(Type::String).build())
-        .field("total_order", int64.clone())
-        .field("data_collection_order", int64)
-        .build()
-}
-
-fn stream_source(shape: &TableShape, config: &PostgresConfig) -> Node {
-    let text = |text: &str| Node::Const(Value::string(text));
-    Node::Struct {
-        presence: None,
-        fields: vec![
-            text(VERSION),
-            text("postgresql"),
-            text(&config.topic_prefix),
-            Node::cell(meta::SOURCE_MS),
-            // The schema has a default for it.
-            Node::Const(Value::Null),
-            text(&config.server.database),
-            Node::cell(meta::SEQUENCE),
-            Node::cell(meta::SOURCE_US),
-            Node::cell(meta::SOURCE_NS),
-            text(&shape.schema),
-            text(&shape.table),
-            Node::cell(meta::XID),
-            Node::cell(meta::LSN),
-            Node::Const(Value::Null),
-            Node::cell(meta::ORIGIN),
-            Node::cell(meta::ORIGIN_LSN),
-        ],
+/// A row's place in its transaction.
+fn transaction_block(config: &PostgresConfig) -> Node {
+    if config.transaction_topic.is_none() {
+        return Node::Const(Value::Null);
     }
+    let members = [meta::TRANSACTION, meta::TOTAL_ORDER, meta::TABLE_ORDER];
+    Node::Struct { presence: Some(meta::TRANSACTION), fields: members.map(Node::cell).into() }
+}
+
+fn stream_source(info: &SourceInfo, shape: &TableShape, config: &PostgresConfig) -> Node {
+    let varying = Varying {
+        ts_ms: Node::cell(meta::SOURCE_MS),
+        // The schema has a default for it.
+        snapshot: Node::Const(Value::Null),
+        sequence: Node::cell(meta::SEQUENCE),
+        ts_us: Node::cell(meta::SOURCE_US),
+        ts_ns: Node::cell(meta::SOURCE_NS),
+        xid: Node::cell(meta::XID),
+        lsn: Node::cell(meta::LSN),
+        xmin: match config.xmin_interval {
+            Some(_) => Node::cell(meta::XMIN),
+            None => Node::Const(Value::Null),
+        },
+        origin: Node::cell(meta::ORIGIN),
+        origin_lsn: Node::cell(meta::ORIGIN_LSN),
+    };
+    let fields = info.members(&shape.schema, &shape.table, Node::Const, varying);
+    Node::Struct { presence: None, fields }
 }
 
 fn read_source(
-    schema: &Arc<Schema>,
+    schemas: &Schemas,
     shape: &TableShape,
-    config: &PostgresConfig,
     point: SnapshotPoint,
     marker: Marker,
 ) -> Value {
     let lsn = point.lsn.0.cast_signed();
-    let values = vec![
-        Value::string(VERSION),
-        Value::string("postgresql"),
-        Value::string(&config.topic_prefix),
-        Value::Int64(point.ts_usec.div_euclid(1000)),
-        Value::string(marker.text()),
-        Value::string(&config.server.database),
-        Value::string(format!("[null,\"{lsn}\"]")),
-        Value::Int64(point.ts_usec),
-        Value::Int64(point.ts_usec.saturating_mul(1000)),
-        Value::string(&shape.schema),
-        Value::string(&shape.table),
-        point.xid.map_or(Value::Null, Value::Int64),
-        Value::Int64(lsn),
-        Value::Null,
-        Value::Null,
-        Value::Null,
-    ];
-    structure(schema, values)
+    let varying = Varying {
+        ts_ms: Value::Int64(point.ts_usec.div_euclid(1000)),
+        snapshot: Value::string(marker.text()),
+        sequence: Value::string(format!("[null,\"{lsn}\"]")),
+        ts_us: Value::Int64(point.ts_usec),
+        ts_ns: Value::Int64(point.ts_usec.saturating_mul(1000)),
+        xid: point.xid.map_or(Value::Null, Value::Int64),
+        lsn: Value::Int64(lsn),
+        xmin: Value::Null,
+        origin: Value::Null,
+        origin_lsn: Value::Null,
+    };
+    let members = schemas.info.members(&shape.schema, &shape.table, |value| value, varying);
+    structure(&schemas.source, members)
 }

@@ -3,7 +3,6 @@
 //! own: it is made of trees.
 
 use crate::connector::postgres::config::PostgresConfig;
-use crate::connector::postgres::envelope::meta;
 use crate::connector::postgres::pgoutput::{OldKind, Tuple};
 use crate::connector::postgres::stream::{Streamed, push_tuples};
 use crate::data::{Cell, Header, Record, RecordBatch, SchemaAndValue};
@@ -20,11 +19,11 @@ pub(super) struct KeyChange<'a> {
 }
 
 impl KeyChange<'_> {
-    /// Appends the records.
+    /// Appends the records: `meta` are the cells before the columns of delete and create.
     pub(super) fn push(
         &self,
         config: &PostgresConfig,
-        meta: &[Cell; meta::COUNT],
+        meta: [&[Cell]; 2],
         out: &mut RecordBatch,
     ) -> Result<(), ConnectError> {
         let plans = &self.streamed.plans;
@@ -34,12 +33,13 @@ impl KeyChange<'_> {
             OldKind::Key => &plans.delete_keyed,
         };
         // The new row stands behind the old one, whose values fill what it leaves unchanged.
+        let [of_delete, of_create] = meta;
         let first = out.cells.len();
-        out.cells.extend_from_slice(meta);
+        out.cells.extend_from_slice(of_delete);
         push_tuples(relation, &[self.old], out)?;
-        let old_cells = first + meta::COUNT;
+        let old_cells = first + of_delete.len();
         let second = out.cells.len();
-        out.cells.extend_from_slice(meta);
+        out.cells.extend_from_slice(of_create);
         let filler = (self.kind == OldKind::Full).then_some(old_cells);
         relation.push_tuple(self.new, filler, out).map_err(|error| {
             ConnectError::fatal(format!("cannot read a change of {}", relation.name)).because(error)

@@ -5,24 +5,28 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::connector::postgres::codec::{Codec, structure};
-use crate::connector::postgres::config::{BinaryMode, PostgresConfig};
-use crate::connector::postgres::envelope::{VERSION, source_schema, transaction_schema};
+use crate::connector::postgres::config::PostgresConfig;
+use crate::connector::postgres::config_types::BinaryMode;
 use crate::connector::postgres::filter::Selector;
+use crate::connector::postgres::generation::Generation;
 use crate::connector::postgres::lsn::Lsn;
 use crate::connector::postgres::pgoutput::micros_now;
+use crate::connector::postgres::source_info::{SourceInfo, Varying};
+use crate::connector::postgres::transaction_metadata;
 use crate::data::{Record, Schema, SchemaAndValue, SchemaBuilder, Type, Value};
 
 /// Makes the records of logical messages.
 #[derive(Debug)]
 pub(super) struct LogicalMessages {
     topic: Arc<str>,
-    prefix: String,
-    database: String,
+    generation: Generation,
+    info: SourceInfo,
     filter: Selector,
     binary: BinaryMode,
     key: Arc<Schema>,
     message: Arc<Schema>,
     source: Arc<Schema>,
+    block: Arc<Schema>,
     value: Arc<Schema>,
 }
 
@@ -37,74 +41,71 @@ impl LogicalMessages {
         let named =
             |name: &str| SchemaBuilder::structure().name(format!("{PACKAGE}.{name}")).version(1);
         let message = named("Message").field("prefix", string()).field("content", content).build();
-        let source = source_schema();
-        let value = named("MessageValue")
-            .field("op", SchemaBuilder::new(Type::String).build())
-            .field("ts_ms", SchemaBuilder::new(Type::Int64).optional().build())
-            .field("source", source.clone())
-            .field("transaction", transaction_schema())
-            .field("message", message.clone())
-            .build();
+        let info = SourceInfo::new(config);
+        let source = info.schema();
+        let members = config.generation.message([
+            ("op", SchemaBuilder::new(Type::String).build()),
+            ("ts_ms", SchemaBuilder::new(Type::Int64).optional().build()),
+            ("source", source.clone()),
+            ("transaction", transaction_metadata::block_schema()),
+            ("message", message.clone()),
+        ]);
+        let member = |value: SchemaBuilder, (name, schema)| value.field(name, schema);
+        let value = members.into_iter().fold(named("MessageValue"), member).build();
         Self {
             topic: format!("{}.message", config.topic_prefix).into(),
-            prefix: config.topic_prefix.clone(),
-            database: config.server.database.clone(),
+            generation: config.generation,
+            info,
             filter: config.message_prefixes.clone(),
             binary: config.types.binary,
             key: named("MessageKey").field("prefix", string()).build(),
             message,
             source,
+            block: transaction_metadata::block_schema(),
             value,
         }
     }
 
-    /// The record of a message; `None` when its prefix is filtered out.
-    pub(super) fn record(
-        &self,
-        lsn: Lsn,
-        sequence: &str,
-        xid: Option<u32>,
-        commit_micros: i64,
-        prefix: &str,
-        content: &[u8],
-    ) -> Option<Record> {
-        if !self.filter.selects(prefix) {
-            return None;
-        }
+    /// Whether messages with this prefix are wanted.
+    pub(super) fn wants(&self, prefix: &str) -> bool {
+        self.filter.selects(prefix)
+    }
+
+    /// The record of a message; `None` when its content cannot be shown.
+    pub(super) fn record(&self, message: &LogicalMessage<'_>) -> Option<Record> {
+        let LogicalMessage { lsn, sequence, xid, commit_micros, prefix, content, .. } = *message;
         let content_schema = &self.message.field("content")?.1.schema;
         let content = match self.binary {
             BinaryMode::Bytes => Value::Bytes(Bytes::copy_from_slice(content)),
             mode => Codec::Opaque(mode).value(content_schema, content)?,
         };
-        let message = structure(&self.message, vec![Value::string(prefix), content]);
-        let source = structure(
-            &self.source,
-            vec![
-                Value::string(VERSION),
-                Value::string("postgresql"),
-                Value::string(&self.prefix),
-                Value::Int64(commit_micros.div_euclid(1000)),
-                Value::Null,
-                Value::string(&self.database),
-                Value::string(sequence),
-                Value::Int64(commit_micros),
-                Value::Int64(commit_micros.saturating_mul(1000)),
-                Value::string(""),
-                Value::string(""),
-                xid.map_or(Value::Null, |xid| Value::Int64(xid.into())),
-                Value::Int64(lsn.0.cast_signed()),
-                Value::Null,
-                Value::Null,
-                Value::Null,
-            ],
-        );
-        let fields = vec![
+        let varying = Varying {
+            ts_ms: Value::Int64(commit_micros.div_euclid(1000)),
+            snapshot: Value::Null,
+            sequence: Value::string(sequence),
+            ts_us: Value::Int64(commit_micros),
+            ts_ns: Value::Int64(commit_micros.saturating_mul(1000)),
+            xid: xid.map_or(Value::Null, |xid| Value::Int64(xid.into())),
+            lsn: Value::Int64(lsn.0.cast_signed()),
+            xmin: Value::Null,
+            origin: Value::Null,
+            origin_lsn: Value::Null,
+        };
+        let source = self.info.members("", "", |value| value, varying);
+        let transaction = match message.place {
+            None => Value::Null,
+            Some((id, total, of_messages)) => structure(
+                &self.block,
+                vec![Value::string(id), Value::Int64(total), Value::Int64(of_messages)],
+            ),
+        };
+        let fields = self.generation.message([
             Value::string("m"),
             Value::Int64(micros_now().div_euclid(1000)),
-            source,
-            Value::Null,
-            message,
-        ];
+            structure(&self.source, source),
+            transaction,
+            structure(&self.message, vec![Value::string(prefix), content]),
+        ]);
         let with = |schema: &Arc<Schema>, value: Value| SchemaAndValue {
             schema: Some(schema.clone()),
             value,
@@ -119,4 +120,18 @@ impl LogicalMessages {
             headers: Vec::new(),
         })
     }
+}
+
+/// A message of the stream.
+#[derive(Debug)]
+pub(super) struct LogicalMessage<'a> {
+    pub(super) lsn: Lsn,
+    pub(super) sequence: &'a str,
+    /// `None` outside transactions.
+    pub(super) xid: Option<u32>,
+    pub(super) commit_micros: i64,
+    pub(super) prefix: &'a str,
+    pub(super) content: &'a [u8],
+    /// The transaction's id, the place in it, and the place among its messages, when told.
+    pub(super) place: Option<(&'a str, i64, i64)>,
 }

@@ -12,13 +12,18 @@ mod column_mapper;
 mod config;
 mod config_keys;
 mod config_rules;
+mod config_types;
 mod context_headers;
 mod datetime;
 mod default_value;
+mod digest_mask;
 mod envelope;
 mod failure;
 mod filter;
+mod generation;
 mod geometry;
+mod heartbeat;
+mod java_map;
 mod key_change;
 mod logical_message;
 mod lookup;
@@ -28,38 +33,38 @@ mod numeric;
 mod offset;
 mod pgoutput;
 mod relation;
+mod replica_identity;
 mod replication;
 mod session;
 mod setup;
+mod slot_monitor;
 mod snapshot;
 mod socket;
+mod source_info;
+mod source_type;
 mod stream;
+mod tally;
 mod task;
 mod tls;
+mod transaction_metadata;
 mod type_mapping;
 #[cfg(test)]
 mod type_mapping_tests;
+mod validation;
 mod wire;
-
-use std::time::Duration;
 
 use async_trait::async_trait;
 
 use crate::config::{ConfigDef, ConfigError, Props};
-use crate::connector::postgres::client::Client;
-use crate::connector::postgres::config::{PostgresConfig, PublicationMode, cross_errors};
+use crate::connector::postgres::config::{PostgresConfig, cross_errors};
 use crate::connector::postgres::task::PostgresTask;
-use crate::connector::postgres::wire::WireError;
 use crate::connector::{Connector, ConnectorContext, OffsetChange, SourceTask, SourceTaskContext};
 use crate::error::ConnectError;
 
 /// The original's class.
 pub const CLASS: &str = "io.debezium.connector.postgresql.PostgresConnector";
 /// The release whose behaviour this is.
-pub const VERSION: &str = envelope::VERSION;
-
-/// All checks that need the server, together.
-const VALIDATION_TIMEOUT: Duration = Duration::from_secs(3);
+pub const VERSION: &str = "3.6.3.Final";
 
 /// The declared keys.
 pub fn config_def() -> ConfigDef {
@@ -105,13 +110,9 @@ impl Connector for PostgresConnector {
             return errors;
         }
         // Field errors are the table's; with any of them no connection is attempted.
-        let Ok(config) = PostgresConfig::new(&self.props) else { return Vec::new() };
-        match tokio::time::timeout(VALIDATION_TIMEOUT, self.ask_server(&config)).await {
-            Ok(errors) => errors,
-            Err(_) => {
-                let millis = VALIDATION_TIMEOUT.as_millis();
-                vec![on_host(format!("Connection validation timed out after {millis} ms"))]
-            }
+        match PostgresConfig::new(&self.props) {
+            Ok(config) => validation::check(&config, &self.context.hosts).await,
+            Err(_) => Vec::new(),
         }
     }
 
@@ -127,65 +128,4 @@ impl Connector for PostgresConnector {
         }
         Ok(true)
     }
-}
-
-impl PostgresConnector {
-    async fn ask_server(&self, config: &PostgresConfig) -> Vec<ConfigError> {
-        match self.problems(config).await {
-            Ok(problems) => problems,
-            Err(error) => {
-                vec![on_host(format!("Error while validating connector config: {error}"))]
-            }
-        }
-    }
-
-    /// What certainly fails at start.
-    async fn problems(&self, config: &PostgresConfig) -> Result<Vec<ConfigError>, WireError> {
-        let hosts = &self.context.hosts;
-        let name = "Ferroconnect Validate Connection";
-        let mut client = Client::open(&config.server, hosts, name).await?;
-        let facts = client.facts().await?;
-        let mut problems: Vec<_> = setup::server_problems(config, &facts)
-            .into_iter()
-            .map(|(key, text)| invalid(key, &text))
-            .collect();
-        let publication = &config.publication;
-        if publication.mode == PublicationMode::Disabled
-            && client.publication(&publication.name).await?.is_none()
-        {
-            problems.push(invalid(
-                "publication.name",
-                "Publication autocreation is disabled, please create one and restart the connector.",
-            ));
-        }
-        let slot = client.slot(&config.slot.name, facts.version).await?;
-        if slot.is_none() && facts.slots_free <= 0 {
-            problems.push(invalid(
-                "slot.name",
-                "no replication slot is free; raise max_replication_slots or drop an unused slot",
-            ));
-        }
-        let captured = setup::captured(config, client.tables().await?);
-        let unreadable: Vec<_> =
-            captured.iter().filter(|table| !table.readable).map(client::TableId::name).collect();
-        if !unreadable.is_empty() {
-            let (tables, user) = (unreadable.join(", "), &config.server.user);
-            problems.push(invalid(
-                "table.include.list",
-                &format!(
-                    "user {user} may not read {tables}; run grant select on {tables} to \"{user}\""
-                ),
-            ));
-        }
-        client.close().await;
-        Ok(problems)
-    }
-}
-
-fn on_host(text: String) -> ConfigError {
-    ConfigError::new("database.hostname", text)
-}
-
-fn invalid(key: &str, text: &str) -> ConfigError {
-    ConfigError::new(key, format!("The '{key}' value is invalid: {text}"))
 }

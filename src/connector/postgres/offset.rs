@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 
 use crate::connector::OffsetChange;
+use crate::connector::postgres::generation::Generation;
 use crate::connector::postgres::lsn::Lsn;
 use crate::data::SourceOffset;
 use crate::error::ConnectError;
@@ -108,12 +109,19 @@ pub(super) fn check_change(prefix: &str, change: &OffsetChange) -> Result<(), Co
 #[derive(Debug, Clone)]
 pub(super) struct Offsets {
     partition: Arc<str>,
+    generation: Generation,
 }
 
 impl Offsets {
     /// For the logical server `topic.prefix`.
     pub(super) fn new(prefix: &str) -> Self {
-        Self { partition: serde_json::json!({ "server": prefix }).to_string().into() }
+        let partition = serde_json::json!({ "server": prefix }).to_string().into();
+        Self { partition, generation: Generation::Three }
+    }
+
+    /// The same in the form of a generation.
+    pub(super) fn of_generation(self, generation: Generation) -> Self {
+        Self { generation, ..self }
     }
 
     /// The newest of `stored` that is of this partition, whatever the order of its members.
@@ -130,9 +138,14 @@ impl Offsets {
     pub(super) fn committed(&self, lsn: Lsn, xid: Option<u32>, ts_usec: i64) -> SourceOffset {
         let lsn = lsn.0.cast_signed();
         let xid = xid.map(|xid| format!(",\"txId\":{xid}")).unwrap_or_default();
+        // The older generation says that no transaction is open.
+        let open = match self.generation {
+            Generation::Two => "\"transaction_id\":null,",
+            Generation::Three => "",
+        };
         self.offset(format!(
-            "{{\"lsn_proc\":{lsn},\"messageType\":\"COMMIT\",\"lsn_commit\":{lsn},\"lsn\":{lsn}{xid},\
-             \"ts_usec\":{ts_usec}}}"
+            "{{{open}\"lsn_proc\":{lsn},\"messageType\":\"COMMIT\",\"lsn_commit\":{lsn},\
+             \"lsn\":{lsn}{xid},\"ts_usec\":{ts_usec}}}"
         ))
     }
 
@@ -141,10 +154,23 @@ impl Offsets {
         let lsn = snapshot.lsn.0.cast_signed();
         let xid = snapshot.xid.map(|xid| format!(",\"txId\":{xid}")).unwrap_or_default();
         let ts_usec = snapshot.ts_usec;
+        let kind = match self.generation {
+            Generation::Two => "\"snapshot\":true".to_owned(),
+            Generation::Three => {
+                format!("\"snapshot\":\"INITIAL\",\"snapshot_completed\":{completed}")
+            }
+        };
         self.offset(format!(
-            "{{\"last_snapshot_record\":{completed},\"lsn\":{lsn}{xid},\"ts_usec\":{ts_usec},\
-             \"snapshot\":\"INITIAL\",\"snapshot_completed\":{completed}}}"
+            "{{\"last_snapshot_record\":{completed},\"lsn\":{lsn}{xid},\"ts_usec\":{ts_usec},{kind}}}"
         ))
+    }
+
+    /// Behind a snapshot, before anything was streamed.
+    pub(super) fn after_snapshot(&self, snapshot: SnapshotPoint) -> SourceOffset {
+        let lsn = snapshot.lsn.0.cast_signed();
+        let xid = snapshot.xid.map(|xid| format!(",\"txId\":{xid}")).unwrap_or_default();
+        let ts_usec = snapshot.ts_usec;
+        self.offset(format!("{{\"lsn\":{lsn}{xid},\"ts_usec\":{ts_usec}}}"))
     }
 
     fn offset(&self, text: String) -> SourceOffset {
@@ -225,6 +251,19 @@ mod tests {
         assert_eq!(
             offsets.snapshot(point, true).offset.as_ref(),
             r#"{"last_snapshot_record":true,"lsn":40840144,"txId":836,"ts_usec":1,"snapshot":"INITIAL","snapshot_completed":true}"#
+        );
+        assert_eq!(
+            offsets.after_snapshot(point).offset.as_ref(),
+            r#"{"lsn":40840144,"txId":836,"ts_usec":1}"#
+        );
+        let older = offsets.clone().of_generation(Generation::Two);
+        assert_eq!(
+            older.committed(Lsn(7), None, 1).offset.as_ref(),
+            r#"{"transaction_id":null,"lsn_proc":7,"messageType":"COMMIT","lsn_commit":7,"lsn":7,"ts_usec":1}"#
+        );
+        assert_eq!(
+            older.snapshot(point, false).offset.as_ref(),
+            r#"{"last_snapshot_record":false,"lsn":40840144,"txId":836,"ts_usec":1,"snapshot":true}"#
         );
         let interrupted = offsets.snapshot(point, false);
         assert_eq!(Position::parse(&interrupted.offset), Ok(Position::SnapshotInterrupted));

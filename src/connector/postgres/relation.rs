@@ -6,13 +6,14 @@ use std::sync::Arc;
 
 use crate::connector::postgres::client::{CatalogTable, Types};
 use crate::connector::postgres::codec::Codec;
-use crate::connector::postgres::column_mapper::{Mapper, is_text};
+use crate::connector::postgres::column_mapper::{Mapper, TextMapper, is_text};
 use crate::connector::postgres::config::PostgresConfig;
 use crate::connector::postgres::default_value;
 use crate::connector::postgres::envelope::{Plans, ReadPlans};
 use crate::connector::postgres::names;
 use crate::connector::postgres::offset::SnapshotPoint;
 use crate::connector::postgres::pgoutput::{Datum, DecodeError, RelationMessage, Tuple};
+use crate::connector::postgres::source_type::SourceColumn;
 use crate::connector::postgres::type_mapping::{PgKind, Phase, TypeTable, unavailable};
 use crate::data::{Cell, RecordBatch, Schema, Value};
 use crate::error::ConnectError;
@@ -231,8 +232,15 @@ impl Relation {
                 Some(value) => optional.default_value(value).build(),
                 None => bare,
             };
-            let mapper = config.mappers.of(&shape.schema, &shape.table, &column.name);
-            let mapped = Mapped::new(mapper, type_name, schema, mapping.codec);
+            let mapper = config.mappers.of(&shape.schema, &shape.table, &column.name, type_name);
+            let source = ty.map(|ty| SourceColumn {
+                name: &column.name,
+                ty,
+                modifier: column.modifier,
+                default: column.default.as_deref(),
+                phase,
+            });
+            let mapped = Mapped::new(mapper, source, schema, mapping.codec);
             let unchanged = unavailable(&mapped.codec, &mapped.schema, &config.types.placeholder);
             let cell = cells;
             cells += mapped.codec.cells();
@@ -408,23 +416,46 @@ struct Mapped {
 }
 
 impl Mapped {
-    fn new(mapper: Option<Mapper>, type_name: &str, schema: Arc<Schema>, codec: Codec) -> Self {
+    fn new(
+        mapper: Option<&Mapper>,
+        source: Option<SourceColumn<'_>>,
+        schema: Arc<Schema>,
+        codec: Codec,
+    ) -> Self {
         let key_schema = schema.clone();
-        let text = is_text(type_name);
+        let (Some(mapper), Some(source)) = (mapper, source) else {
+            return Self { schema, key_schema, mask: None, codec };
+        };
+        let text = is_text(&source.ty.name);
         let marked = |key: &str, value: String| schema.to_builder().parameter(key, value).build();
+        let masked = || marked("masked", "true".to_owned());
         match mapper {
-            None => Self { schema, key_schema, mask: None, codec },
-            Some(Mapper::Truncate(chars)) => Self {
+            Mapper::DescribeSource => Self {
+                schema: source.describe(schema.to_builder()).build(),
+                key_schema,
+                mask: None,
+                codec,
+            },
+            Mapper::Truncate(chars) => Self {
                 schema: marked("truncateLength", chars.to_string()),
                 key_schema,
                 mask: None,
-                codec: if text { Codec::Truncated(chars) } else { codec },
+                codec: if text { Codec::Mapped(TextMapper::Truncate(*chars)) } else { codec },
             },
-            Some(Mapper::Mask(count)) => Self {
-                schema: marked("masked", "true".to_owned()),
+            Mapper::Mask(count) => Self {
+                schema: masked(),
                 key_schema,
-                mask: text.then(|| Value::string("*".repeat(count))),
+                mask: text.then(|| Value::string("*".repeat(*count))),
                 codec,
+            },
+            Mapper::Digest(digest) => Self {
+                schema: masked(),
+                key_schema,
+                mask: None,
+                codec: match text {
+                    true => Codec::Mapped(TextMapper::Digest(digest.clone(), source.length())),
+                    false => codec,
+                },
             },
         }
     }

@@ -2,37 +2,38 @@
 //! and nothing else. Rows are sealed at commits only; where nothing captured is in flight, the
 //! position moves with the server's keepalives, so that a slot on a busy database retains no log.
 
+mod cells;
+mod seal;
+
 use std::collections::{HashMap, VecDeque};
-use std::io::Write as _;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
 
+use self::cells::{sequence, set};
 use crate::connector::postgres::config::PostgresConfig;
-use crate::connector::postgres::envelope::{Plans, meta};
+use crate::connector::postgres::envelope::{Plans, meta, meta_cells};
+use crate::connector::postgres::heartbeat::Heartbeats;
 use crate::connector::postgres::key_change;
-use crate::connector::postgres::logical_message::LogicalMessages;
+use crate::connector::postgres::logical_message::{LogicalMessage, LogicalMessages};
 use crate::connector::postgres::lsn::Lsn;
 use crate::connector::postgres::offset::Offsets;
 use crate::connector::postgres::pgoutput::{
     Frame, FrameReader, Message, OldKind, Tuple, micros_now,
 };
 use crate::connector::postgres::relation::Relation;
-use crate::data::{Cell, RecordBatch, RowPlan, Seal};
+use crate::connector::postgres::tally::Tallies;
+use crate::connector::postgres::transaction_metadata::{self, EventCounts, TransactionRecords};
+use crate::data::{Cell, RecordBatch, RowPlan};
 use crate::error::ConnectError;
 
 /// Commits are sealed together until this many rows: a seal costs an offset's text, and finer ones
 /// only shorten what is repeated after a crash.
 const ROWS_PER_SEAL: usize = 1000;
-/// An idle position is stored at most this often,
-const IDLE_EARLIEST: Duration = Duration::from_secs(10);
-/// after this much log,
-const IDLE_BYTES: u64 = 1024 * 1024;
-/// or at the latest after this.
-const IDLE_LATEST: Duration = Duration::from_secs(60);
-/// A server that asks for an answer twice within this is shutting down, and waits for us.
-const URGENT: Duration = Duration::from_secs(1);
+/// What logical messages are called among a transaction's tables; the original shows the address of a
+/// Java object.
+const MESSAGES: &str = "io.debezium.connector.postgresql.LogicalDecodingMessageId";
 
 /// A streamed table with the plans of its records.
 #[derive(Debug)]
@@ -52,8 +53,8 @@ pub(super) struct StreamDecoder {
     /// For the Relation messages of the next chunk, in their order.
     staged: VecDeque<Option<Arc<Streamed>>>,
     transaction: Option<Transaction>,
-    /// A transaction that was cut off, and how many of its changes were handed out.
-    partial: Option<(u32, Lsn, u64)>,
+    /// A transaction that was cut off.
+    partial: Option<Partial>,
     /// A transaction whose rows before a position another has handed out.
     foreign: Option<(u32, Lsn)>,
     /// What has been handed out, up to a commit.
@@ -65,6 +66,16 @@ pub(super) struct StreamDecoder {
     sealed_at: Instant,
     asked_at: Option<Instant>,
     messages: LogicalMessages,
+    /// `None`: transactions are not told.
+    transactions: Option<TransactionRecords>,
+    heartbeats: Option<Heartbeats>,
+    /// A heartbeat was handed out since this was last asked.
+    beaten: bool,
+    /// How many cells stand before a row's columns.
+    meta_cells: usize,
+    /// The slot's `catalog_xmin`, as last read.
+    xmin: Option<i64>,
+    tallies: Tallies,
     pub(super) server_end: Lsn,
 }
 
@@ -78,13 +89,25 @@ struct Transaction {
     /// As many of them were handed out before the stream was cut.
     skip: u64,
     origin: Option<(String, Lsn)>,
+    /// What was handed out of it, where transactions are told.
+    counts: EventCounts,
+}
+
+/// What is known of a transaction that was cut off.
+#[derive(Debug)]
+struct Partial {
+    xid: u32,
+    final_lsn: Lsn,
+    /// How many of its changes were handed out.
+    changes: u64,
+    counts: EventCounts,
 }
 
 /// What a batch needs while it is filled.
 struct Filling<'a> {
     out: &'a mut RecordBatch,
     /// The cells before the columns; those of the transaction and the clock are set.
-    meta: [Cell; meta::COUNT],
+    meta: [Cell; meta::ALL],
     /// Of which position the LSN and sequence cells are.
     meta_lsn: Option<Lsn>,
     /// A commit that may be sealed: rows before it, its end, its transaction, its time.
@@ -103,6 +126,12 @@ impl StreamDecoder {
     ) -> Self {
         Self {
             messages: LogicalMessages::new(&config),
+            transactions: TransactionRecords::new(&config),
+            heartbeats: Heartbeats::new(&config),
+            beaten: false,
+            meta_cells: meta_cells(&config),
+            xmin: None,
+            tallies: Tallies::default(),
             config,
             offsets,
             relations: HashMap::new(),
@@ -138,7 +167,12 @@ impl StreamDecoder {
         self.last_relation = None;
         self.staged.clear();
         if let Some(open) = self.transaction.take() {
-            self.partial = Some((open.xid, open.final_lsn, open.changes.max(open.skip)));
+            self.partial = Some(Partial {
+                xid: open.xid,
+                final_lsn: open.final_lsn,
+                changes: open.changes.max(open.skip),
+                counts: open.counts,
+            });
         }
     }
 
@@ -160,7 +194,7 @@ impl StreamDecoder {
     ) -> Result<(), ConnectError> {
         out.wire = chunk.clone();
         let now = micros_now();
-        let mut meta = [Cell::Null; meta::COUNT];
+        let mut meta = [Cell::Null; meta::ALL];
         set(&mut meta, meta::TS_MS, Cell::I64(now / 1000));
         set(&mut meta, meta::TS_US, Cell::I64(now));
         set(&mut meta, meta::TS_NS, Cell::I64(now.saturating_mul(1000)));
@@ -195,34 +229,28 @@ impl StreamDecoder {
         match message {
             Message::Insert { relation, new } => {
                 if let Some(streamed) = self.change(lsn, relation, "c") {
+                    self.tallies.creates += 1;
                     let plan = &streamed.plans.create;
                     self.row(lsn, &streamed.relation, plan, &[new], filling)?;
                 }
             }
             Message::Update { relation, old, new } => {
                 if let Some(streamed) = self.change(lsn, relation, "") {
+                    self.tallies.updates += 1;
                     self.update(lsn, &streamed, old, new, filling)?;
                 }
             }
             Message::Delete { relation, kind, old } => {
                 if let Some(streamed) = self.change(lsn, relation, "d") {
+                    self.tallies.deletes += 1;
                     self.delete(lsn, &streamed, kind, old, filling)?;
                 }
             }
             Message::Truncate { relations } => self.truncate(lsn, &relations, filling)?,
             Message::Begin { final_lsn, commit_micros, xid } => {
-                let skip = self.handed_out(xid, final_lsn);
-                self.transaction = Some(Transaction {
-                    xid,
-                    final_lsn,
-                    commit_micros,
-                    changes: 0,
-                    skip,
-                    origin: None,
-                });
-                self.set_transaction_cells(filling);
+                self.begin(lsn, xid, final_lsn, commit_micros, filling);
             }
-            Message::Commit { end } => self.commit(end, filling),
+            Message::Commit { end } => self.commit(lsn, end, filling),
             Message::Origin { lsn, name } => {
                 if let Some(open) = &mut self.transaction {
                     open.origin = Some((name.to_owned(), lsn));
@@ -244,14 +272,40 @@ impl StreamDecoder {
         Ok(())
     }
 
-    /// How many changes of a transaction were handed out before the stream was cut. Transactions
-    /// come in the order of their commits.
-    fn handed_out(&mut self, xid: u32, final_lsn: Lsn) -> u64 {
-        let Some((open, end, changes)) = self.partial else { return 0 };
-        if final_lsn >= end {
-            self.partial = None;
+    fn begin(
+        &mut self,
+        lsn: Lsn,
+        xid: u32,
+        final_lsn: Lsn,
+        commit_micros: i64,
+        filling: &mut Filling<'_>,
+    ) {
+        let known = self.handed_out(xid, final_lsn);
+        if known.is_none()
+            && let Some(transactions) = &self.transactions
+        {
+            filling.out.push_record(transactions.begin(xid, lsn, commit_micros));
+            self.unsealed_rows += 1;
         }
-        if open == xid && end == final_lsn { changes } else { 0 }
+        let (skip, counts) = known.map_or_else(Default::default, |p| (p.changes, p.counts));
+        self.transaction = Some(Transaction {
+            xid,
+            final_lsn,
+            commit_micros,
+            changes: 0,
+            skip,
+            origin: None,
+            counts,
+        });
+        self.set_transaction_cells(filling);
+    }
+
+    /// What of a transaction was handed out before the stream was cut. Transactions come in the
+    /// order of their commits.
+    fn handed_out(&mut self, xid: u32, final_lsn: Lsn) -> Option<Partial> {
+        let reached = self.partial.as_ref().is_some_and(|partial| final_lsn >= partial.final_lsn);
+        let partial = self.partial.take_if(|_| reached)?;
+        (partial.xid == xid && partial.final_lsn == final_lsn).then_some(partial)
     }
 
     /// Counts a row message, and gives its table when it is to be handed out.
@@ -263,10 +317,12 @@ impl StreamDecoder {
                 return None;
             }
         }
-        if self.config.skipped.contains(operation) {
-            return None;
-        }
-        self.streamed(relation)
+        let streamed = match self.config.skipped.contains(operation) {
+            true => None,
+            false => self.streamed(relation),
+        };
+        self.tallies.filtered += u64::from(streamed.is_none());
+        streamed
     }
 
     fn streamed(&mut self, relation: u32) -> Option<Arc<Streamed>> {
@@ -290,10 +346,11 @@ impl StreamDecoder {
         filling: &mut Filling<'_>,
     ) -> Result<(), ConnectError> {
         self.set_position_cells(lsn, filling);
+        self.count(relation, filling);
         let out = &mut *filling.out;
         let plan = out.plan_index(plan);
         out.start_row(plan);
-        out.cells.extend_from_slice(&filling.meta);
+        out.cells.extend_from_slice(&filling.meta[..self.meta_cells]);
         self.unsealed_rows += 1;
         push_tuples(relation, tuples, out)
     }
@@ -317,15 +374,24 @@ impl StreamDecoder {
             self.set_position_cells(lsn, filling);
             let before = filling.out.rows.len();
             let change = key_change::KeyChange { streamed, kind, old, new };
-            change.push(&self.config, &filling.meta, filling.out)?;
+            // Each half is an event.
+            let halves = ["d", "c"].map(|half| {
+                if !self.config.skipped.contains(half) {
+                    self.count(relation, filling);
+                }
+                filling.meta
+            });
+            let cells = halves.each_ref().map(|meta| &meta[..self.meta_cells]);
+            change.push(&self.config, cells, filling.out)?;
             self.unsealed_rows += filling.out.rows.len() - before;
             return Ok(());
         }
         let whole = kind == OldKind::Full;
-        let same = self.config.skip_unchanged && whole;
-        if self.config.skipped.contains("u")
-            || same && relation.unchanged(old, new).map_err(broken)?
-        {
+        if self.config.skipped.contains("u") {
+            return Ok(());
+        }
+        if self.config.skip_unchanged && whole && relation.unchanged(old, new).map_err(broken)? {
+            self.tallies.unchanged += 1;
             return Ok(());
         }
         let plan = match kind {
@@ -376,6 +442,7 @@ impl StreamDecoder {
         }
         for relation in relations {
             if let Some(streamed) = self.streamed(*relation) {
+                self.tallies.truncates += 1;
                 let plan = &streamed.plans.truncate;
                 self.row(lsn, &streamed.relation, plan, &[], filling)?;
             }
@@ -397,23 +464,42 @@ impl StreamDecoder {
                 return;
             }
         }
-        let open = self.transaction.as_ref().filter(|_| transactional);
+        if !self.messages.wants(prefix) {
+            self.tallies.filtered += 1;
+            return;
+        }
+        self.tallies.messages += 1;
         if !transactional {
             // It is a commit of its own, and what follows says so.
             self.last_commit = Some(lsn);
             filling.meta_lsn = None;
         }
         let sequence = sequence(self.last_commit, lsn);
-        let xid = open.map(|open| open.xid);
-        let micros = open.map_or(self.last_commit_micros, |open| open.commit_micros);
-        if let Some(record) = self.messages.record(lsn, &sequence, xid, micros, prefix, content) {
+        let open = self.transaction.as_mut().filter(|_| transactional);
+        let xid = open.as_ref().map(|open| open.xid);
+        let commit_micros =
+            open.as_ref().map_or(self.last_commit_micros, |open| open.commit_micros);
+        let place = open.filter(|_| self.transactions.is_some()).map(|open| {
+            let (total, of_messages) = open.counts.event(MESSAGES);
+            (transaction_metadata::id(open.xid, lsn), total, of_messages)
+        });
+        let place = place.as_ref().map(|(id, total, order)| (id.as_str(), *total, *order));
+        let message =
+            LogicalMessage { lsn, sequence: &sequence, xid, commit_micros, prefix, content, place };
+        if let Some(record) = self.messages.record(&message) {
             filling.out.push_record(record);
             self.unsealed_rows += 1;
         }
     }
 
-    fn commit(&mut self, end: Lsn, filling: &mut Filling<'_>) {
+    fn commit(&mut self, lsn: Lsn, end: Lsn, filling: &mut Filling<'_>) {
         let Some(open) = self.transaction.take() else { return };
+        if let Some(transactions) = &mut self.transactions {
+            let record = transactions.end(open.xid, lsn, open.commit_micros, open.counts);
+            filling.out.push_record(record);
+            self.unsealed_rows += 1;
+        }
+        self.tallies.transactions += 1;
         self.last_commit = Some(end);
         self.last_commit_micros = open.commit_micros;
         self.server_end = self.server_end.max(end);
@@ -425,92 +511,19 @@ impl StreamDecoder {
         }
     }
 
-    fn seal_commit(&mut self, filling: &mut Filling<'_>) {
-        let Some((rows, end, xid, micros)) = filling.sealable.take() else { return };
-        let offset = self.offsets.committed(end, Some(xid), micros);
-        filling.out.seals.push(Seal { rows, offset });
-        self.unsealed_rows = filling.out.rows.len() - rows;
-        filling.sealed_rows = rows;
-        self.sealed = end;
-        self.sealed_at = Instant::now();
+    /// Whether a heartbeat was handed out since this was last asked.
+    pub(super) fn take_beaten(&mut self) -> bool {
+        std::mem::take(&mut self.beaten)
     }
 
-    fn end_of_chunk(&mut self, filling: &mut Filling<'_>) {
-        let Some((rows, end, _, _)) = filling.sealable else { return };
-        let behind_it = filling.out.rows.len() - rows;
-        if self.unsealed_rows > behind_it {
-            self.seal_commit(filling);
-        } else if self.transaction.is_none() && self.idle_position_due(end) {
-            // Transactions without a captured row: an idle position like any other.
-            self.seal_commit(filling);
-        }
+    /// What was counted since this was last asked.
+    pub(super) fn tallies(&mut self) -> Tallies {
+        std::mem::take(&mut self.tallies)
     }
 
-    /// All that was committed before `wal_end` has been handed out.
-    fn idle(&mut self, wal_end: Lsn, answer: bool, filling: &mut Filling<'_>) {
-        let now = Instant::now();
-        let asked = if answer { self.asked_at.replace(now) } else { None };
-        let urgent = asked.is_some_and(|asked| now - asked < URGENT);
-        if self.unsealed_rows > 0 {
-            match filling.sealable {
-                Some(_) => self.seal_commit(filling),
-                // Logical messages outside transactions.
-                None => return self.seal_idle(wal_end, filling),
-            }
-        }
-        if wal_end > self.sealed && (urgent || self.idle_position_due(wal_end)) {
-            self.seal_idle(wal_end, filling);
-        }
-    }
-
-    fn idle_position_due(&self, position: Lsn) -> bool {
-        let elapsed = self.sealed_at.elapsed();
-        let bytes = position.0.saturating_sub(self.sealed.0);
-        bytes > 0 && (elapsed >= IDLE_LATEST || elapsed >= IDLE_EARLIEST && bytes >= IDLE_BYTES)
-    }
-
-    fn seal_idle(&mut self, position: Lsn, filling: &mut Filling<'_>) {
-        let offset = self.offsets.committed(position, None, self.last_commit_micros);
-        filling.out.seal(offset);
-        filling.sealable = None;
-        filling.sealed_rows = filling.out.rows.len();
-        self.unsealed_rows = 0;
-        self.sealed = self.sealed.max(position);
-        self.sealed_at = Instant::now();
-    }
-
-    fn set_transaction_cells(&self, filling: &mut Filling<'_>) {
-        filling.meta_lsn = None;
-        let Some(open) = &self.transaction else { return };
-        let micros = open.commit_micros;
-        let meta = &mut filling.meta;
-        set(meta, meta::SOURCE_MS, Cell::I64(micros.div_euclid(1000)));
-        set(meta, meta::SOURCE_US, Cell::I64(micros));
-        set(meta, meta::SOURCE_NS, Cell::I64(micros.saturating_mul(1000)));
-        set(meta, meta::XID, Cell::I64(open.xid.into()));
-        let (origin, origin_lsn) = match &open.origin {
-            Some((name, lsn)) => {
-                (filling.out.push_scratch(name.as_bytes()), Cell::I64(lsn.0.cast_signed()))
-            }
-            None => (Cell::Null, Cell::Null),
-        };
-        set(meta, meta::ORIGIN, origin);
-        set(meta, meta::ORIGIN_LSN, origin_lsn);
-    }
-
-    fn set_position_cells(&self, lsn: Lsn, filling: &mut Filling<'_>) {
-        if filling.meta_lsn == Some(lsn) {
-            return;
-        }
-        filling.meta_lsn = Some(lsn);
-        let scratch = &mut filling.out.scratch;
-        let off = scratch.len();
-        write_sequence(scratch, self.last_commit, lsn);
-        let length = scratch.len() - off;
-        let position = |number| u32::try_from(number).expect("a batch stays below 4 GiB");
-        let sequence = Cell::Scratch { off: position(off), len: position(length) };
-        set(&mut filling.meta, meta::SEQUENCE, sequence);
-        set(&mut filling.meta, meta::LSN, Cell::I64(lsn.0.cast_signed()));
+    /// The slot's `catalog_xmin`, for the rows that follow.
+    pub(super) fn set_xmin(&mut self, xmin: Option<i64>) {
+        self.xmin = xmin;
     }
 }
 
@@ -529,31 +542,6 @@ pub(super) fn push_tuples(
         old = Some(first);
     }
     Ok(())
-}
-
-fn set(meta: &mut [Cell; meta::COUNT], index: usize, cell: Cell) {
-    meta[index] = cell;
-}
-
-/// `["<last commit>","<lsn>"]`.
-fn sequence(last_commit: Option<Lsn>, lsn: Lsn) -> String {
-    let mut text = Vec::new();
-    write_sequence(&mut text, last_commit, lsn);
-    String::from_utf8(text).expect("digits and brackets")
-}
-
-fn write_sequence(out: &mut Vec<u8>, last_commit: Option<Lsn>, lsn: Lsn) {
-    let mut digits = itoa::Buffer::new();
-    match last_commit {
-        Some(commit) => {
-            out.extend_from_slice(b"[\"");
-            out.extend_from_slice(digits.format(commit.0.cast_signed()).as_bytes());
-            out.extend_from_slice(b"\",\"");
-        }
-        None => out.extend_from_slice(b"[null,\""),
-    }
-    out.extend_from_slice(digits.format(lsn.0.cast_signed()).as_bytes());
-    out.write_all(b"\"]").expect("writing to a Vec cannot fail");
 }
 
 fn broken(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> ConnectError {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::seal::{IDLE_BYTES, IDLE_EARLIEST, IDLE_LATEST};
 use super::*;
 use crate::config::Props;
 use crate::connector::postgres::offset::Position;

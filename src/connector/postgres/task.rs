@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Instant;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -10,11 +11,13 @@ use tokio::sync::watch;
 
 use crate::connector::postgres::client::Client;
 use crate::connector::postgres::config::PostgresConfig;
-use crate::connector::postgres::failure::explain;
+use crate::connector::postgres::failure::{at_reconnect, explain};
+use crate::connector::postgres::heartbeat::{HeartbeatAction, Heartbeats};
 use crate::connector::postgres::lookup::Lookup;
 use crate::connector::postgres::lsn::Lsn;
 use crate::connector::postgres::offset::{Offsets, Position, SnapshotPoint, inside_transaction};
 use crate::connector::postgres::session::{Event, Session, SessionInput};
+use crate::connector::postgres::slot_monitor::SlotMonitor;
 use crate::connector::postgres::snapshot::read_rows;
 use crate::connector::postgres::stream::StreamDecoder;
 use crate::connector::{OffsetCommitter, SourceTask, SourceTaskContext};
@@ -40,6 +43,8 @@ pub(super) struct PostgresTask {
     /// A chunk that a poll took and has not decoded, and whether it has Relation messages.
     chunk: Option<(Bytes, bool)>,
     lookup: Lookup,
+    heartbeat_action: HeartbeatAction,
+    slot_monitor: Option<SlotMonitor>,
     stored: Arc<watch::Sender<Lsn>>,
 }
 
@@ -59,7 +64,7 @@ impl PostgresTask {
         context: SourceTaskContext,
     ) -> Result<Self, ConnectError> {
         let config = Arc::new(config);
-        let offsets = Offsets::new(&config.topic_prefix);
+        let offsets = Offsets::new(&config.topic_prefix).of_generation(config.generation);
         let found = offsets.find(&context.offsets);
         let inside = found.and_then(|stored| inside_transaction(&stored.offset));
         let position = match found {
@@ -76,6 +81,7 @@ impl PostgresTask {
             _ => Lsn(0),
         };
         let lookup = Lookup::new(config.clone(), context.hosts.clone());
+        let heartbeat_action = HeartbeatAction::new(config.clone(), context.hosts.clone());
         Ok(Self {
             config,
             context,
@@ -89,6 +95,8 @@ impl PostgresTask {
             decoder: None,
             chunk: None,
             lookup,
+            heartbeat_action,
+            slot_monitor: None,
             stored: Arc::new(watch::Sender::new(stored)),
         })
     }
@@ -117,7 +125,20 @@ impl PostgresTask {
             self.session = Some(self.start_session());
         }
         let Some(session) = &mut self.session else { return Ok(false) };
-        let event = match session.next().await {
+        let due = self.decoder.as_ref().and_then(StreamDecoder::heartbeat_due_at);
+        let next = tokio::select! {
+            biased;
+            next = session.next() => next,
+            // The server says nothing, and so the connector does by itself.
+            () = at(due), if due.is_some() => {
+                if let Some(decoder) = &mut self.decoder {
+                    decoder.beat(out);
+                }
+                self.after_beat().await?;
+                return Ok(!out.is_empty());
+            }
+        };
+        let event = match next {
             Ok(Some(event)) => event,
             Ok(None) => {
                 self.session = None;
@@ -126,7 +147,8 @@ impl PostgresTask {
             }
             Err(error) => {
                 self.disconnected();
-                return Err(error);
+                // A task that was connected stays: what its server refuses now may pass.
+                return Err(if self.fresh { error } else { at_reconnect(error) });
             }
         };
         match event {
@@ -147,6 +169,10 @@ impl PostgresTask {
                 self.snapshot = None;
                 self.position = Some(Position::Streaming { resume: point.lsn, last_commit: None });
                 out.seal(self.offsets.snapshot(point, true));
+                if let Some(mut heartbeats) = Heartbeats::new(&self.config) {
+                    out.push_record(heartbeats.beat());
+                    out.seal(self.offsets.after_snapshot(point));
+                }
             }
             Event::StreamStarted { from, last_commit, client } => {
                 self.stream_started(from, last_commit, client);
@@ -163,6 +189,11 @@ impl PostgresTask {
     fn stream_started(&mut self, from: Lsn, last_commit: Option<Lsn>, client: Client) {
         self.fresh = false;
         self.lookup.connected(client);
+        self.context.metrics.streaming_connected.set(1);
+        self.slot_monitor.get_or_insert_with(|| {
+            let (config, hosts) = (self.config.clone(), self.context.hosts.clone());
+            SlotMonitor::start(config, hosts, self.context.metrics.clone())
+        });
         match &mut self.decoder {
             Some(decoder) if decoder.position().0 == from => decoder.restarted(),
             decoder => {
@@ -186,19 +217,31 @@ impl PostgresTask {
                 Ok(tables) => decoder.stage(tables),
                 Err(error) => {
                     self.disconnected();
-                    return Err(error);
+                    return Err(at_reconnect(error));
                 }
             }
         }
+        if let Some(monitor) = &self.slot_monitor {
+            decoder.set_xmin(monitor.xmin());
+        }
         decoder.decode(chunk, out)?;
         let metrics = &self.context.metrics;
+        decoder.tallies().report(metrics);
         if !out.rows.is_empty() {
             metrics.milliseconds_behind_source.set((decoder.behind_micros() / 1000).max(0));
         }
         let stored = self.stored.borrow().0;
         set_gauge(&metrics.lag_bytes, decoder.server_end.0.saturating_sub(stored));
         self.chunk = None;
-        Ok(())
+        self.after_beat().await
+    }
+
+    /// Runs what goes with a heartbeat that was handed out.
+    async fn after_beat(&mut self) -> Result<(), ConnectError> {
+        match self.decoder.as_mut().is_some_and(StreamDecoder::take_beaten) {
+            true => self.heartbeat_action.start().await,
+            false => Ok(()),
+        }
     }
 
     /// The connection is gone: the next poll starts a session behind what was handed out.
@@ -207,6 +250,7 @@ impl PostgresTask {
         self.chunk = None;
         self.snapshot = None;
         self.lookup.disconnected();
+        self.context.metrics.streaming_connected.set(0);
         if let Some(decoder) = &mut self.decoder {
             decoder.restarted();
         }
@@ -241,6 +285,9 @@ impl SourceTask for PostgresTask {
 
     async fn stop(mut self: Box<Self>) -> Result<(), ConnectError> {
         self.lookup.disconnected();
+        self.heartbeat_action.disconnected();
+        self.slot_monitor = None;
+        self.context.metrics.streaming_connected.set(0);
         if let Some(session) = self.session.take() {
             session.stop().await;
         }
@@ -248,6 +295,14 @@ impl SourceTask for PostgresTask {
             drop_slot(&self.config, &self.context).await?;
         }
         Ok(())
+    }
+}
+
+/// Sleeps until then; without a time, for ever.
+async fn at(due: Option<Instant>) {
+    match due {
+        Some(due) => tokio::time::sleep_until(due.into()).await,
+        None => std::future::pending().await,
     }
 }
 
@@ -285,6 +340,7 @@ impl OffsetCommitter for Committer {
         if !self.acknowledge {
             return Ok(());
         }
+        fail::fail_point!("postgres.before-acknowledge");
         match Position::parse(&stored.offset) {
             Ok(Position::Streaming { resume, .. }) => {
                 self.stored.send_if_modified(|known| {

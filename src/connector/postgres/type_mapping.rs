@@ -8,8 +8,7 @@ use md5::{Digest as _, Md5};
 use num_bigint::BigInt;
 
 use crate::connector::postgres::codec::{Codec, Infinities, Unit, structure};
-use crate::connector::postgres::column_mapper::truncated;
-use crate::connector::postgres::config::{BinaryMode, DecimalMode, TimeMode, TypeModes};
+use crate::connector::postgres::config_types::{BinaryMode, DecimalMode, TimeMode, TypeModes};
 use crate::connector::postgres::geometry;
 use crate::data::{Decimal, Schema, SchemaBuilder, Type, Value, logical};
 
@@ -66,9 +65,16 @@ impl TypeTable<'_> {
             PgKind::Domain(base, own) => self.map(base, if *own >= 0 { *own } else { modifier }),
             PgKind::Enum(labels) => Some(enumeration(labels)),
             PgKind::Array(element) => self.array(element, modifier),
-            PgKind::Base => self.scalar(&ty.name, modifier).or_else(|| self.unknown()),
+            PgKind::Base => self.known(&ty.name, modifier).or_else(|| self.unknown()),
             PgKind::Other => self.unknown(),
         }
+    }
+
+    fn known(self, name: &str, modifier: i32) -> Option<Mapping> {
+        if !self.modes.generation.has_type(name) {
+            return None;
+        }
+        self.scalar(name, modifier)
     }
 
     fn unknown(self) -> Option<Mapping> {
@@ -123,11 +129,11 @@ impl TypeTable<'_> {
     }
 
     fn array(self, element: &PgType, modifier: i32) -> Option<Mapping> {
-        // Arrays of these have no converter in the original.
+        // Arrays of these are omitted in the original, whatever include.unknown.datatypes says.
         const OMITTED: [&str; 7] =
             ["name", "xml", "interval", "money", "varbit", "point", "refcursor"];
         if OMITTED.contains(&element.name.as_str()) {
-            return self.unknown();
+            return None;
         }
         let items = match &element.kind {
             PgKind::Base if element.name == "bit" => {
@@ -136,11 +142,12 @@ impl TypeTable<'_> {
                     .scalar("bit", modifier.max(2))
                     .map(|mapping| Mapping { codec: Codec::NullElement, ..mapping });
             }
-            PgKind::Base => self.scalar(&element.name, modifier),
+            PgKind::Base => self.known(&element.name, modifier),
             PgKind::Enum(labels) => Some(enumeration(labels)),
             _ => None,
         };
-        let Some(items) = items else { return self.unknown() };
+        let unknown = || Some(Mapping { items_optional: false, ..self.unknown()? });
+        let items = items.or_else(unknown)?;
         let item_schema = items.schema.with_optional(items.items_optional).build();
         Some(of(SchemaBuilder::array(item_schema), Codec::Array(Box::new(items.codec))))
     }
@@ -268,7 +275,7 @@ fn bits(modifier: i32) -> Mapping {
 }
 
 /// Precision and scale; `None` for `numeric` without any.
-fn numeric_modifier(modifier: i32) -> Option<(i32, i32)> {
+pub(super) fn numeric_modifier(modifier: i32) -> Option<(i32, i32)> {
     let packed = modifier.checked_sub(4).filter(|packed| *packed >= 0)?;
     // The scale is a signed 11-bit number since PostgreSQL 15.
     let scale = ((packed & 0x7ff) ^ 1024) - 1024;
@@ -369,9 +376,9 @@ pub(super) fn unavailable(codec: &Codec, schema: &Schema, placeholder: &[u8]) ->
                 }
             }
         }
-        Codec::Truncated(chars) => {
+        Codec::Mapped(mapper) => {
             let name = String::from_utf8_lossy(placeholder);
-            Value::string(truncated(&name, *chars))
+            Value::string(mapper.map(&name).as_ref())
         }
         codec => text(codec, schema).unwrap_or(Value::Null),
     }

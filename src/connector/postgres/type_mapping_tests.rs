@@ -5,13 +5,15 @@ use std::sync::Arc;
 use bytes::Bytes;
 use num_bigint::BigInt;
 
-use super::config::{BinaryMode, DecimalMode, TimeMode, TypeModes};
+use super::config_types::{BinaryMode, DecimalMode, TimeMode, TypeModes};
 use super::default_value;
+use super::generation::Generation;
 use super::type_mapping::{PgKind, PgType, Phase, TypeTable, unavailable, zero};
 use crate::data::{Decimal, Schema, Type, Value};
 
 fn modes() -> TypeModes {
     TypeModes {
+        generation: Generation::Three,
         decimal: DecimalMode::Precise,
         time: TimeMode::Adaptive,
         binary: BinaryMode::Bytes,
