@@ -61,6 +61,21 @@ struct Families {
     snapshot_running: GaugeFamily,
     milliseconds_behind_source: GaugeFamily,
     lag_bytes: GaugeFamily,
+    slot_retained_bytes: GaugeFamily,
+    slot_lag_bytes: GaugeFamily,
+    slot_lag_seconds: GaugeFamily,
+    slot_wal_status: GaugeFamily,
+    slot_seconds_to_limit: GaugeFamily,
+    streaming_connected: GaugeFamily,
+    captured_tables: GaugeFamily,
+    events_seen: CounterFamily,
+    create_events: CounterFamily,
+    update_events: CounterFamily,
+    delete_events: CounterFamily,
+    truncate_events: CounterFamily,
+    events_filtered: CounterFamily,
+    events_unchanged: CounterFamily,
+    committed_transactions: CounterFamily,
     sink_lag_records: GaugeFamily,
     sink_files: CounterFamily,
     sink_bytes: CounterFamily,
@@ -97,6 +112,36 @@ pub struct TaskMetrics {
     pub milliseconds_behind_source: Gauge<i64, AtomicI64>,
     /// Write-ahead log between the server's end and the acknowledged position.
     pub lag_bytes: Gauge<i64, AtomicI64>,
+    /// Write-ahead log that the slot keeps on the server.
+    pub slot_retained_bytes: Gauge<i64, AtomicI64>,
+    /// Write-ahead log between the server's end and what the slot has confirmed.
+    pub slot_lag_bytes: Gauge<i64, AtomicI64>,
+    /// How long ago the server wrote what the slot has not confirmed.
+    pub slot_lag_seconds: Gauge<i64, AtomicI64>,
+    /// 0 reserved, 1 extended, 2 unreserved, 3 lost.
+    pub slot_wal_status: Gauge<i64, AtomicI64>,
+    /// Until the server gives the slot up, if all goes on as it did; -1: never.
+    pub slot_seconds_to_limit: Gauge<i64, AtomicI64>,
+    /// 1 while the stream is read.
+    pub streaming_connected: Gauge<i64, AtomicI64>,
+    /// Tables that the filters choose.
+    pub captured_tables: Gauge<i64, AtomicI64>,
+    /// Changes of captured tables and logical messages that the stream brought.
+    pub events_seen: Counter<u64, AtomicU64>,
+    /// Inserts among them.
+    pub create_events: Counter<u64, AtomicU64>,
+    /// Updates among them.
+    pub update_events: Counter<u64, AtomicU64>,
+    /// Deletes among them.
+    pub delete_events: Counter<u64, AtomicU64>,
+    /// Truncates among them, one for each table.
+    pub truncate_events: Counter<u64, AtomicU64>,
+    /// Changes that filters and `skipped.operations` leave out.
+    pub events_filtered: Counter<u64, AtomicU64>,
+    /// Updates that change nothing, where they are left out.
+    pub events_unchanged: Counter<u64, AtomicU64>,
+    /// Transactions that the stream brought.
+    pub committed_transactions: Counter<u64, AtomicU64>,
     /// Records between the end of the task's partitions and its position.
     pub sink_lag_records: Gauge<i64, AtomicI64>,
     /// Files completed at the destination.
@@ -226,6 +271,96 @@ macro_rules! for_each_family {
             lag_bytes,
             "ferroconnect_source_lag_bytes",
             "Write-ahead log between the server's end and the acknowledged position, bytes",
+            SOURCE
+        );
+        $each!(
+            slot_retained_bytes,
+            "ferroconnect_source_slot_retained_bytes",
+            "Write-ahead log that the replication slot keeps on the server",
+            SOURCE
+        );
+        $each!(
+            slot_lag_bytes,
+            "ferroconnect_source_slot_lag_bytes",
+            "Write-ahead log between the server's end and what the slot has confirmed",
+            SOURCE
+        );
+        $each!(
+            slot_lag_seconds,
+            "ferroconnect_source_slot_lag_seconds",
+            "How long ago the server wrote what the slot has not confirmed",
+            SOURCE
+        );
+        $each!(
+            slot_wal_status,
+            "ferroconnect_source_slot_wal_status",
+            "wal_status of the slot: 0 reserved, 1 extended, 2 unreserved, 3 lost",
+            SOURCE
+        );
+        $each!(
+            slot_seconds_to_limit,
+            "ferroconnect_source_slot_seconds_to_limit",
+            "Until max_slot_wal_keep_size is reached if all goes on as it did; -1 is never",
+            SOURCE
+        );
+        $each!(
+            streaming_connected,
+            "debezium_postgres_streaming_connected",
+            "1 while the replication stream is read",
+            SOURCE
+        );
+        $each!(
+            captured_tables,
+            "debezium_postgres_captured_tables",
+            "Tables that the filters choose",
+            SOURCE
+        );
+        $each!(
+            events_seen,
+            "debezium_postgres_streaming_total_number_of_events_seen",
+            "Changes of captured tables and logical messages that the stream brought",
+            SOURCE
+        );
+        $each!(
+            create_events,
+            "debezium_postgres_streaming_total_number_of_create_events_seen",
+            "Inserts that the stream brought",
+            SOURCE
+        );
+        $each!(
+            update_events,
+            "debezium_postgres_streaming_total_number_of_update_events_seen",
+            "Updates that the stream brought",
+            SOURCE
+        );
+        $each!(
+            delete_events,
+            "debezium_postgres_streaming_total_number_of_delete_events_seen",
+            "Deletes that the stream brought",
+            SOURCE
+        );
+        $each!(
+            truncate_events,
+            "debezium_postgres_streaming_total_number_of_truncate_events_seen",
+            "Truncates that the stream brought, one for each table",
+            SOURCE
+        );
+        $each!(
+            events_filtered,
+            "debezium_postgres_streaming_number_of_events_filtered",
+            "Changes that filters and skipped.operations leave out",
+            SOURCE
+        );
+        $each!(
+            events_unchanged,
+            "debezium_postgres_streaming_number_of_unchanged_events_skipped",
+            "Updates that change nothing, where they are left out",
+            SOURCE
+        );
+        $each!(
+            committed_transactions,
+            "debezium_postgres_streaming_number_of_committed_transactions",
+            "Transactions that the stream brought",
             SOURCE
         );
         $each!(
