@@ -41,6 +41,21 @@ pub(super) struct Slot {
     pub(super) lost: bool,
 }
 
+/// How a slot stands, as the server sees it.
+#[derive(Debug, Clone)]
+pub(super) struct SlotState {
+    /// Where the server's log ends.
+    pub(super) current: Lsn,
+    pub(super) confirmed: Lsn,
+    /// What is kept on the server begins here.
+    pub(super) restart: Option<Lsn>,
+    pub(super) catalog_xmin: Option<i64>,
+    /// Since version 13.
+    pub(super) wal_status: Option<String>,
+    /// What may still be written before the slot is given up; `None`: any amount.
+    pub(super) safe_bytes: Option<i64>,
+}
+
 /// A table of the catalog.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct TableId {
@@ -58,9 +73,58 @@ impl TableId {
         format!("{}.{}", self.schema, self.table)
     }
 
+    /// The same, quoted where SQL needs it.
+    pub(super) fn plain_or_quoted(&self) -> String {
+        let plain = |name: &str| {
+            name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+                && !name.starts_with(|c: char| c.is_ascii_digit())
+        };
+        match plain(&self.schema) && plain(&self.table) {
+            true => self.name(),
+            false => self.quoted(),
+        }
+    }
+
     /// `"schema"."table"`.
     pub(super) fn quoted(&self) -> String {
         format!("{}.{}", quoted(&self.schema), quoted(&self.table))
+    }
+}
+
+/// What the role may do, and what of the server is left to use.
+#[derive(Debug, Clone)]
+pub(super) struct Access {
+    /// Or what a hosted server has in place of one.
+    pub(super) superuser: bool,
+    /// Objects in the database.
+    pub(super) may_create: bool,
+    pub(super) senders_free: i64,
+    pub(super) senders_max: i64,
+    pub(super) slots_max: i64,
+    tables: HashMap<u32, TableAccess>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct TableAccess {
+    owned: bool,
+    keyed: bool,
+    identified: bool,
+}
+
+impl Access {
+    /// Whether the role owns the table.
+    pub(super) fn owns(&self, oid: u32) -> bool {
+        self.superuser || self.tables.get(&oid).is_some_and(|table| table.owned)
+    }
+
+    /// Whether records of the table have a key.
+    pub(super) fn has_key(&self, oid: u32) -> bool {
+        self.tables.get(&oid).is_some_and(|table| table.keyed)
+    }
+
+    /// Whether the server can tell the rows of the table apart.
+    pub(super) fn has_identity(&self, oid: u32) -> bool {
+        self.tables.get(&oid).is_some_and(|table| table.identified)
     }
 }
 
@@ -164,6 +228,28 @@ impl Client {
         }))
     }
 
+    /// How the slot stands; `None` when there is none.
+    pub(super) async fn slot_state(&mut self, name: &str) -> Result<Option<SlotState>> {
+        // to_jsonb, because members that a version lacks are null in it.
+        const SQL: &str = "\
+            select case when pg_is_in_recovery() then pg_last_wal_receive_lsn() \
+                        else pg_current_wal_lsn() end, \
+            coalesce(confirmed_flush_lsn, restart_lsn, '0/0'), restart_lsn, \
+            catalog_xmin::text, to_jsonb(s) ->> 'wal_status', to_jsonb(s) ->> 'safe_wal_size' \
+            from pg_replication_slots s where slot_name = $1";
+        let rows = self.connection.query(SQL, &[name]).await?;
+        let Some(row) = rows.into_iter().next() else { return Ok(None) };
+        let mut row = Row::new(row);
+        Ok(Some(SlotState {
+            current: row.optional()?.map(|text| lsn(&text)).transpose()?.unwrap_or_default(),
+            confirmed: lsn(&row.text()?)?,
+            restart: row.optional()?.map(|text| lsn(&text)).transpose()?,
+            catalog_xmin: row.optional()?.and_then(|text| text.parse().ok()),
+            wal_status: row.optional()?,
+            safe_bytes: row.optional()?.and_then(|text| text.parse().ok()),
+        }))
+    }
+
     pub(super) async fn drop_slot(&mut self, name: &str) -> Result<()> {
         self.connection.query("select pg_drop_replication_slot($1)", &[name]).await.map(drop)
     }
@@ -208,6 +294,66 @@ impl Client {
             })
         };
         self.connection.query(SQL, &[]).await?.into_iter().map(table).collect()
+    }
+
+    /// What the role may do with these tables, and on the server.
+    pub(super) async fn access(&mut self, tables: &[TableId]) -> Result<Access> {
+        const SERVER: &str = "\
+            select r.rolsuper or exists ( \
+                select 1 from pg_roles g where g.rolname in \
+                ('rds_superuser', 'cloudsqlsuperuser', 'azure_pg_admin', 'alloydbsuperuser') \
+                and pg_has_role(r.oid, g.oid, 'member')), \
+            has_database_privilege(current_database(), 'CREATE'), \
+            current_setting('max_wal_senders')::bigint \
+                - (select count(*) from pg_stat_replication), \
+            current_setting('max_wal_senders'), current_setting('max_replication_slots') \
+            from pg_roles r where rolname = current_user";
+        const TABLES: &str = "\
+            select c.oid, pg_has_role(c.relowner, 'USAGE'), \
+            exists (select 1 from pg_index i where i.indrelid = c.oid and i.indisunique \
+                and i.indisvalid and i.indexprs is null and (i.indisprimary or i.indpred is null)), \
+            c.relreplident = 'f' or exists (select 1 from pg_index i where i.indrelid = c.oid \
+                and (i.indisprimary and c.relreplident = 'd' or i.indisreplident)) \
+            from pg_class c where c.oid = any ($1::oid[])";
+        let mut row = Row::only(self.connection.query(SERVER, &[]).await?)?;
+        let oids: Vec<_> = tables.iter().map(|table| table.oid.to_string()).collect();
+        let oids = format!("{{{}}}", oids.join(","));
+        let table = |row: TextRow| {
+            let mut row = Row::new(row);
+            let oid = row.parse()?;
+            let access = TableAccess {
+                owned: row.boolean()?,
+                keyed: row.boolean()?,
+                identified: row.boolean()?,
+            };
+            Ok((oid, access))
+        };
+        let rows = self.connection.query(TABLES, &[&oids]).await?;
+        Ok(Access {
+            superuser: row.boolean()?,
+            may_create: row.boolean()?,
+            senders_free: row.parse()?,
+            senders_max: row.parse()?,
+            slots_max: row.parse()?,
+            tables: rows.into_iter().map(table).collect::<Result<_>>()?,
+        })
+    }
+
+    /// The replica identities of tables, by object id, as ALTER TABLE writes them.
+    pub(super) async fn replica_identities(&mut self) -> Result<HashMap<u32, String>> {
+        const SQL: &str = "\
+            select c.oid, case c.relreplident when 'd' then 'DEFAULT' when 'f' then 'FULL' \
+                when 'n' then 'NOTHING' \
+                else 'USING INDEX ' || coalesce((select quote_ident(x.relname) from pg_index i \
+                    join pg_class x on x.oid = i.indexrelid \
+                    where i.indrelid = c.oid and i.indisreplident), '') end \
+            from pg_class c where c.relkind in ('r', 'p')";
+        let rows = self.connection.query(SQL, &[]).await?;
+        let identity = |row: TextRow| {
+            let mut row = Row::new(row);
+            Ok((row.parse()?, row.text()?))
+        };
+        rows.into_iter().map(identity).collect()
     }
 
     /// The columns and key of a table as they are now; nothing when it is gone.

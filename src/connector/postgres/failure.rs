@@ -1,5 +1,7 @@
 //! What an error of the server means for the task, and what an operator can do about it.
 
+use std::error::Error as _;
+
 use crate::connector::postgres::config::PostgresConfig;
 use crate::connector::postgres::wire::{ServerError, WireError};
 use crate::error::{ConnectError, ErrorKind};
@@ -86,6 +88,19 @@ fn judge(error: &ServerError, config: &PostgresConfig) -> (ErrorKind, String) {
         _ => (ErrorKind::Retriable, String::new()),
     };
     (kind, remedy)
+}
+
+/// What a failure means for a task that was connected before: a password that was changed, an entry of
+/// pg_hba.conf, a database that is being restored or a role that is being replaced come back, and
+/// then the task goes on by itself.
+pub(super) fn at_reconnect(error: ConnectError) -> ConnectError {
+    let cause = error.source().and_then(|cause| cause.downcast_ref::<WireError>());
+    let code = cause.and_then(WireError::code).unwrap_or_default();
+    if !(code.starts_with("28") || code == "3D000" || code == "53400") {
+        return error;
+    }
+    ConnectError::retriable("the server no longer lets the connector in; it is tried again")
+        .because(error)
 }
 
 /// How logical decoding is switched on.

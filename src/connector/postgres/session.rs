@@ -16,12 +16,13 @@ use crate::connector::postgres::config::PostgresConfig;
 use crate::connector::postgres::failure::explain;
 use crate::connector::postgres::lsn::Lsn;
 use crate::connector::postgres::offset::{Position, SnapshotPoint};
+use crate::connector::postgres::replica_identity;
 use crate::connector::postgres::replication::{self, Stream};
 use crate::connector::postgres::setup::{self, Start};
 use crate::connector::postgres::snapshot::{self, SnapshotChunk};
 use crate::connector::postgres::wire::{Connection, Purpose};
 use crate::error::ConnectError;
-use crate::metrics::TaskMetrics;
+use crate::metrics::{TaskMetrics, set_gauge};
 
 /// What a session hands to the poll.
 #[derive(Debug)]
@@ -120,11 +121,18 @@ async fn run(input: SessionInput, out: mpsc::Sender<Event>) -> Result<(), Connec
     let tables = client.tables().await.map_err(failed)?;
     let captured = setup::captured(&config, tables);
     setup::warn_unmatched(&config, &captured);
+    setup::check_guardrail(&config, captured.len())?;
+    set_gauge(&input.metrics.captured_tables, captured.len() as u64);
     if captured.is_empty() && matches!(start, Start::Snapshot { .. }) {
         return Err(setup::nothing_captured(&config));
     }
     if start != (Start::Snapshot { stream: false }) {
         setup::ensure_publication(&mut client, &config, &facts, &captured).await?;
+        if !facts.in_recovery {
+            // Before the slot, so that all that is streamed has it.
+            let failed = |error| explain(error, "setting replica identities", &config);
+            replica_identity::set(&mut client, &config, &captured).await.map_err(failed)?;
+        }
     }
     let session = Running { input: &input, config: &config, facts: &facts, out: &out };
     match start {

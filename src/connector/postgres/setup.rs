@@ -188,6 +188,24 @@ pub(super) fn captured(config: &PostgresConfig, tables: Vec<TableId>) -> Vec<Tab
     captured
 }
 
+/// Holds the number of captured tables to `guardrail.collections.max`.
+pub(super) fn check_guardrail(config: &PostgresConfig, tables: usize) -> Result<(), ConnectError> {
+    let Some(most) = config.guardrail.tables_max.filter(|most| tables > *most) else {
+        return Ok(());
+    };
+    let text = format!(
+        "Guardrail limit exceeded: {tables} tables/collections configured for capture, but maximum \
+         allowed is {most}."
+    );
+    if config.guardrail.fail {
+        return Err(ConnectError::config(format!(
+            "{text} Narrow table.include.list, or raise guardrail.collections.max"
+        )));
+    }
+    tracing::warn!("{text}");
+    Ok(())
+}
+
 /// Warns of include patterns that match nothing.
 pub(super) fn warn_unmatched(config: &PostgresConfig, captured: &[TableId]) {
     let names: Vec<_> = captured.iter().map(TableId::name).collect();
@@ -305,7 +323,8 @@ fn same_set(left: &[String], right: &[String]) -> bool {
     left.len() == right.len() && left.iter().all(|name| right.contains(name))
 }
 
-fn not_filtered(config: &PostgresConfig) -> ConnectError {
+/// Why a publication of all tables is no filtered one.
+pub(super) fn not_filtered(config: &PostgresConfig) -> ConnectError {
     ConnectError::config(format!(
         "A logical publication for all tables named '{}' for plugin 'PGOUTPUT' and database '{}' is \
          already active on the server and can not be altered. If you need to exclude some tables or \
