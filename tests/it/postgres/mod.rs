@@ -2,7 +2,11 @@
 #![expect(clippy::unwrap_used, reason = "a test ends where something unexpected is")]
 
 mod faults;
+mod metadata;
+mod scenarios;
+mod servers;
 mod source;
 mod start;
 mod streaming;
+mod tls;
 mod types;

@@ -7,12 +7,12 @@ use ferroconnect::config::Props;
 use ferroconnect::connector::{OffsetCommitter, SourceTask, SourceTaskContext, postgres};
 use ferroconnect::converter::{Converter, Role};
 use ferroconnect::data::{Record, RecordBatch, Row, SchemaAndValue, SourceOffset};
-use ferroconnect::error::ConnectError;
+use ferroconnect::error::{ConnectError, ErrorKind};
 use ferroconnect::metrics::{Metrics, TaskSide};
 use ferroconnect::plugin::{Constructor, PluginKind, Plugins};
 use serde_json::Value as Json;
 
-use crate::support::{TestDatabase, services};
+use crate::support::{OwnServer, TestDatabase, services};
 
 /// How long a test waits for records.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -40,6 +40,27 @@ pub(super) fn config(database: &TestDatabase, more: &[(&str, &str)]) -> Props {
     props
 }
 
+/// A configuration for the database `postgres` of a server of the test's own.
+pub(super) fn config_of(server: &OwnServer, more: &[(&str, &str)]) -> Props {
+    let mut props = Props::new();
+    for (key, value) in [
+        ("topic.prefix", "srv"),
+        ("database.hostname", "127.0.0.1"),
+        ("database.port", &server.port.to_string()),
+        ("database.user", "postgres"),
+        ("database.dbname", "postgres"),
+        ("plugin.name", "pgoutput"),
+        ("slot.name", "own"),
+        ("publication.name", "own"),
+    ]
+    .iter()
+    .chain(more)
+    {
+        props.insert((*key).to_owned(), (*value).to_owned());
+    }
+    props
+}
+
 /// A record with key and value as JSON.
 #[derive(Debug, Clone)]
 pub(super) struct Event {
@@ -48,6 +69,7 @@ pub(super) struct Event {
     /// Null for a tombstone.
     pub(super) value: Json,
     pub(super) headers: Vec<String>,
+    pub(super) partition: Option<i32>,
 }
 
 impl Event {
@@ -127,6 +149,25 @@ impl Source {
         events
     }
 
+    /// Polls until there are `count` records, past failures that pass.
+    pub(super) async fn take_in_the_end(&mut self, count: usize) -> Vec<Event> {
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        let mut events = Vec::new();
+        while events.len() < count {
+            assert!(tokio::time::Instant::now() < deadline, "only {} records", events.len());
+            match self.poll().await {
+                Ok(more) => events.extend(more),
+                Err(error) => {
+                    assert_eq!(error.kind(), ErrorKind::Retriable, "{error:?}");
+                    // As the runtime does, if only shortly.
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+            }
+        }
+        assert_eq!(events.len(), count, "{:?}", short(&events));
+        events
+    }
+
     /// Polls until an error.
     pub(super) async fn failure(&mut self) -> ConnectError {
         loop {
@@ -158,6 +199,7 @@ impl Source {
             key: self.json(&record.topic, &record.key),
             value: self.json(&record.topic, &record.value),
             topic: record.topic.to_string(),
+            partition: record.partition,
             headers: record.headers.iter().map(|header| header.key.clone()).collect(),
         }
     }

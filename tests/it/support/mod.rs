@@ -2,12 +2,14 @@
 
 mod database;
 pub(crate) mod fault_proxy;
+mod own_server;
 pub(crate) mod pipeline;
 mod services;
 mod worker;
 mod worker_process;
 
 pub(crate) use database::TestDatabase;
+pub(crate) use own_server::OwnServer;
 pub(crate) use services::{registry, services};
 pub(crate) use worker::InProcessWorker;
 pub(crate) use worker_process::{WorkerOptions, WorkerProcess};
