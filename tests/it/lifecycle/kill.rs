@@ -1,5 +1,8 @@
-//! The worker is killed again and again while writers work; afterwards every committed change is in
-//! the objects, and each offset of each partition is there once.
+//! The worker is killed again and again while writers work, at random and at named points; afterwards
+//! every committed change is in the objects and none that was rolled back, changes of a row follow each
+//! other, and each offset of each partition is there once.
+//!
+//! `FERROCONNECT_KILLS=30` kills more often than the gate has time for.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -11,12 +14,20 @@ use tokio::task::JoinHandle;
 use tokio_postgres::Client;
 
 use crate::support::pipeline::{Pipeline, get};
-use crate::support::{WorkerProcess, eventually_async};
+use crate::support::{WorkerOptions, WorkerProcess, eventually_async};
 
-const KILLS_IN_SNAPSHOT: usize = 4;
-const KILLS_IN_STREAMING: usize = 6;
+const KILLS: usize = 10;
 const SNAPSHOT_ROWS: i64 = 60_000;
-const CONNECTIONS: i64 = 4;
+const CONNECTIONS: i64 = 8;
+/// Where the worker stands still, and is killed, as it passes for the second time.
+const POINTS: [&str; 4] = [
+    "source.after-produce",
+    "source.before-store",
+    "source.after-store",
+    "postgres.before-acknowledge",
+];
+/// Ids from here on were rolled back.
+const ROLLED_BACK: i64 = 1_000_000_000;
 
 /// What a writer saw commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -27,7 +38,8 @@ struct Change {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ten_kills_lose_nothing_and_repeat_no_offset() {
+async fn kills_lose_nothing_and_repeat_no_offset() {
+    let in_snapshot = kills() * 4 / 10;
     let pipeline = Pipeline::create().await;
     let client = pipeline.source.connect().await;
     create_ledger(&client).await;
@@ -38,8 +50,8 @@ async fn ten_kills_lose_nothing_and_repeat_no_offset() {
 
     // Changes that the snapshot may or may not take in already: only the newest version must show.
     let early = Writers::start(&pipeline, 1_000_000).await;
-    for kill in 0..KILLS_IN_SNAPSHOT {
-        pause(150 + 90 * kill).await;
+    for kill in 0..in_snapshot {
+        pause(150 + 90 * (kill % 5)).await;
         worker = kill_and_restart(worker, &pipeline);
     }
     let early = early.stop().await;
@@ -47,8 +59,16 @@ async fn ten_kills_lose_nothing_and_repeat_no_offset() {
 
     // Changes that only the stream can bring: every one must show.
     let late = Writers::start(&pipeline, 2_000_000).await;
-    for kill in 0..KILLS_IN_STREAMING {
-        pause(300 + 170 * kill).await;
+    for kill in in_snapshot..kills() {
+        pause(300 + 170 * (kill % 6)).await;
+        worker = kill_and_restart(worker, &pipeline);
+    }
+    for point in POINTS {
+        let armed = Some(format!("{point}=1*off->pause"));
+        worker.kill();
+        worker =
+            WorkerProcess::start(&WorkerOptions { failpoints: armed, ..pipeline.options.clone() });
+        pause(1500).await;
         worker = kill_and_restart(worker, &pipeline);
     }
     let late = late.stop().await;
@@ -61,6 +81,7 @@ async fn ten_kills_lose_nothing_and_repeat_no_offset() {
     let changes: Vec<_> =
         objects.iter().flat_map(|object| &object.rows).map(Change::from_row).collect();
     assert_every_change_is_there(&late, &changes);
+    assert_rows_change_in_order(&changes);
     assert_newest_versions(&client, &changes).await;
     assert!(early.len() > 50, "nothing was written during the snapshot");
     assert!(worker.terminate(), "the worker ends with status 0 on SIGTERM");
@@ -69,16 +90,40 @@ async fn ten_kills_lose_nothing_and_repeat_no_offset() {
 impl Change {
     fn from_row(row: &Row) -> Self {
         let mut change = Self { id: 0, version: 0, deleted: false };
+        let mut note = None;
         for (name, field) in row.get_column_iter() {
             match (name.as_str(), field) {
                 ("id", Field::Long(id)) => change.id = *id,
                 ("version", Field::Int(version)) => change.version = *version,
                 ("__deleted", Field::Str(deleted)) => change.deleted = deleted == "true",
+                ("note", Field::Str(text)) => note = Some(text.clone()),
                 _ => {}
             }
         }
+        assert!(change.id < ROLLED_BACK, "a change that was rolled back: {change:?}");
+        if change.id > SNAPSHOT_ROWS && !change.deleted {
+            assert_eq!(note, Some(note_of(change.id, change.version)), "{change:?}");
+        }
         change
     }
+
+    /// Its place among the changes of its row.
+    fn place(self) -> i32 {
+        if self.deleted { 3 } else { self.version }
+    }
+}
+
+/// What a row's text is in one of its versions: nothing else may show with it.
+fn note_of(id: i64, version: i32) -> String {
+    format!(
+        "{:016x}",
+        (id * 31 + i64::from(version)).wrapping_mul(0x9e37_79b9_7f4a_7c15_u64.cast_signed())
+    )
+}
+
+#[expect(clippy::disallowed_methods, reason = "the test's own setting")]
+fn kills() -> usize {
+    std::env::var("FERROCONNECT_KILLS").ok().and_then(|kills| kills.parse().ok()).unwrap_or(KILLS)
 }
 
 /// Writers on connections of their own.
@@ -119,12 +164,13 @@ async fn write(mut client: Client, first_id: i64, stop: Arc<AtomicBool>) -> Vec<
         let mut changes = Vec::new();
         for _ in 0..3 {
             id += 1;
-            let insert = "insert into ledger values ($1, 0, 'written')";
-            transaction.execute(insert, &[&id]).await.expect("insert");
+            let insert = "insert into ledger values ($1, 0, $2)";
+            transaction.execute(insert, &[&id, &note_of(id, 0)]).await.expect("insert");
             changes.push(Change { id, version: 0, deleted: false });
             for version in 1..=2 {
-                let update = "update ledger set version = $2 where id = $1";
-                transaction.execute(update, &[&id, &version]).await.expect("update");
+                let update = "update ledger set version = $2, note = $3 where id = $1";
+                let note = note_of(id, version);
+                transaction.execute(update, &[&id, &version, &note]).await.expect("update");
                 changes.push(Change { id, version, deleted: false });
             }
         }
@@ -133,6 +179,11 @@ async fn write(mut client: Client, first_id: i64, stop: Arc<AtomicBool>) -> Vec<
         changes.push(Change { id, version: 0, deleted: true });
         transaction.commit().await.expect("commit");
         committed.extend(changes);
+        // What does not commit, in a transaction and in a part of one.
+        let transaction = client.transaction().await.expect("begin");
+        let insert = "insert into ledger values ($1, 0, 'rolled back')";
+        transaction.execute(insert, &[&(ROLLED_BACK + id)]).await.expect("insert");
+        transaction.rollback().await.expect("rollback");
         tokio::time::sleep(Duration::from_millis(4)).await;
     }
     committed
@@ -204,6 +255,15 @@ fn assert_every_change_is_there(committed: &[Change], changes: &[Change]) {
     let missing: Vec<_> = committed.iter().filter(|change| !seen.contains(change)).collect();
     let (count, all) = (missing.len(), committed.len());
     assert!(missing.is_empty(), "{count} of {all} changes are missing, first {:?}", missing[0]);
+}
+
+/// Changes of a row follow each other; what a kill repeats begins anew from an earlier one.
+fn assert_rows_change_in_order(changes: &[Change]) {
+    let mut places = BTreeMap::new();
+    for change in changes.iter().filter(|change| change.id > 2_000_000) {
+        let before = places.insert(change.id, change.place()).unwrap_or(-1);
+        assert!(change.place() <= before + 1, "{change:?} behind the change {before} of its row");
+    }
 }
 
 /// In offset order the last record of each row is the row as it stands in the table, and rows that
