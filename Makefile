@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo up down test kill-test bench peer-conformance peer-bench peer-bench-full lint build install
+.PHONY: help demo up down test kill-test test-postgres-versions bench peer-conformance peer-bench peer-bench-full lint build install
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -19,10 +19,13 @@ down: ## Stop what `make up` started
 test: ## Everything that CI runs: lints, unit and integration tests
 	dev/test
 
-kill-test: install ## Thirty kills of a sink under load, five minutes of rebalances
+kill-test: install ## Thirty kills of a source and of a sink under load, five minutes of rebalances
 	export FERROCONNECT_DEV_DIR=.dev/kill; trap 'dev/services clean' EXIT; dev/services start; eval "$$(dev/services env)"; \
 	  FERROCONNECT_TEST_KILLS=30 FERROCONNECT_TEST_REBALANCE_SECONDS=300 \
-	  dev/cargo test --features analytics,failpoints --test it -- s3::kill
+	  dev/cargo test --features analytics,failpoints --test it -- s3::kill lifecycle::kill
+
+test-postgres-versions: ## The PostgreSQL source's tests against PostgreSQL 12 to 18
+	dev/test-postgres-versions
 
 bench: build ## CPU-seconds per million events, beside the physical floors
 	bench/run
