@@ -381,6 +381,7 @@ impl ConfigError {
 #[derive(Debug, Clone, Default)]
 pub struct ConfigDef {
     keys: Vec<ConfigKey>,
+    undeclared: Option<fn(&str) -> bool>,
 }
 
 /// What became of one key: its value as parsed, and everything wrong with it.
@@ -393,7 +394,20 @@ pub struct Outcome {
 impl ConfigDef {
     /// A table of these keys.
     pub fn new(keys: Vec<ConfigKey>) -> Self {
-        Self { keys }
+        Self { keys, undeclared: None }
+    }
+
+    /// The same table of a plugin that also reads keys that it does not declare: those whose names
+    /// have parameters, and those that the original keeps to itself.
+    #[must_use]
+    pub fn reading(mut self, undeclared: fn(&str) -> bool) -> Self {
+        self.undeclared = Some(undeclared);
+        self
+    }
+
+    /// Whether the plugin reads the key `name`, declared or not.
+    pub fn reads(&self, name: &str) -> bool {
+        self.key(name).is_some() || self.undeclared.is_some_and(|reads| reads(name))
     }
 
     /// The same table with messages in other words.

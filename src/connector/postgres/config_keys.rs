@@ -7,7 +7,23 @@ use crate::connector::postgres::config_rules as rules;
 
 /// The keys that the original declares.
 pub(super) fn config_def() -> ConfigDef {
-    ConfigDef::new(declared()).worded(Wording::Debezium)
+    ConfigDef::new(declared()).worded(Wording::Debezium).reading(is_undeclared)
+}
+
+/// Whether a key is read although the table does not have it.
+fn is_undeclared(name: &str) -> bool {
+    const WITH_PARAMETERS: [&str; 7] = [
+        "column.mask.hash.",
+        "column.mask.with.",
+        "column.truncate.to.",
+        "snapshot.select.statement.overrides.",
+        "snapshot.max.threads.multiplier.",
+        "signal.kafka.",
+        "signal.consumer.",
+    ];
+    WITH_PARAMETERS.iter().any(|prefix| name.starts_with(prefix))
+        || name == "signal.file"
+        || undeclared().iter().any(|key| key.name == name)
 }
 
 /// The declared keys, and those that the original honours without declaring them.

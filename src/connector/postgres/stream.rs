@@ -59,6 +59,8 @@ pub(super) struct StreamDecoder {
     foreign: Option<(u32, Lsn)>,
     /// What has been handed out, up to a commit.
     sealed: Lsn,
+    /// As far as commits, and a server with nothing captured to say, have come.
+    reached: Lsn,
     /// Rows handed out that no seal covers yet.
     unsealed_rows: usize,
     last_commit: Option<Lsn>,
@@ -141,6 +143,7 @@ impl StreamDecoder {
             partial: None,
             foreign: None,
             sealed,
+            reached: sealed,
             unsealed_rows: 0,
             last_commit,
             last_commit_micros: micros_now(),
@@ -501,6 +504,7 @@ impl StreamDecoder {
         }
         self.tallies.transactions += 1;
         self.last_commit = Some(end);
+        self.reached = self.reached.max(end);
         self.last_commit_micros = open.commit_micros;
         self.server_end = self.server_end.max(end);
         filling.meta_lsn = None;

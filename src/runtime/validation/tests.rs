@@ -445,6 +445,37 @@ fn keys_that_nobody_reads_are_found() {
     );
 }
 
+#[test]
+fn keys_that_the_postgresql_source_reads_undeclared_are_no_mistakes() {
+    let plugins = Plugins::builtin();
+    let scope = ValidationScope {
+        plugins: &plugins,
+        context: ConnectorContext::default(),
+        group_id: "connect-cluster",
+        exactly_once: false,
+        override_policy: OverridePolicy::default(),
+    };
+    let submitted = [
+        "debezium.compatibility",
+        "topic.heartbeat.prefix",
+        "column.mask.hash.v2.SHA-256.with.salt.s",
+        "column.truncate.to.5.chars",
+        "snapshot.select.statement.overrides.inv.a",
+        "tabel.include.list",
+        "database.server.name",
+    ]
+    .map(|key| (key.to_owned(), Some("x".to_owned())))
+    .into();
+    let plugin = plugins.find(&[PluginKind::Source], "PostgresConnector").unwrap();
+    let unknown = unknown_keys(&scope, plugin, &submitted);
+    let unknown: Vec<_> =
+        unknown.iter().map(|found| (found.key.as_str(), found.near.as_deref())).collect();
+    assert_eq!(
+        unknown,
+        [("database.server.name", None), ("tabel.include.list", Some("table.include.list"))]
+    );
+}
+
 /// The example files as they stand in the repository; their numbers become text.
 fn example(file: &str) -> SubmittedProps {
     let path = format!("{}/connectors/{file}", env!("CARGO_MANIFEST_DIR"));

@@ -27,9 +27,12 @@ pub fn unknown_keys(
     submitted: &SubmittedProps,
 ) -> Vec<UnknownKey> {
     let declared = plugin_keys(plugin);
-    let unknown = submitted
-        .keys()
-        .filter(|key| declared.key(key).is_none() && !is_of_others(scope.plugins, submitted, key));
+    let own = (plugin.config_def)();
+    let unknown = submitted.keys().filter(|key| {
+        declared.key(key).is_none()
+            && !own.reads(key)
+            && !is_of_others(scope.plugins, submitted, key)
+    });
     unknown.map(|key| UnknownKey { key: key.clone(), near: near(key, &declared) }).collect()
 }
 

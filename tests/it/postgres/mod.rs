@@ -3,6 +3,7 @@
 
 mod faults;
 mod metadata;
+mod publications;
 mod scenarios;
 mod servers;
 mod source;

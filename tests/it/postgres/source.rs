@@ -141,7 +141,7 @@ impl Source {
         let complete = |sealed: &Option<SourceOffset>| {
             sealed
                 .as_ref()
-                .is_some_and(|sealed| sealed.offset.contains("\"snapshot_completed\":true"))
+                .is_some_and(|sealed| sealed.offset.contains("\"last_snapshot_record\":true"))
         };
         while !complete(&self.sealed) {
             events.extend(self.poll().await.unwrap());

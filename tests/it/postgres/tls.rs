@@ -28,8 +28,7 @@ impl Certificates {
         made.run("openssl pkcs8 -topk8 -nocrypt -outform DER -in client.key -out client.pk8");
         std::fs::write(
             made.folder.join("hba"),
-            "hostssl   all all tls_user 127.0.0.1/32 cert\n\
-             hostnossl all postgres 127.0.0.1/32 trust\n\
+            "hostnossl all postgres 127.0.0.1/32 trust\n\
              hostssl   all,replication scram_user 127.0.0.1/32 scram-sha-256\n\
              hostssl   all,replication tls_user 127.0.0.1/32 cert\n\
              hostnossl replication postgres 127.0.0.1/32 trust\n",

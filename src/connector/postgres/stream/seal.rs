@@ -37,7 +37,7 @@ impl StreamDecoder {
                         .map(|(_, end, xid, at)| (filling.out.rows.len(), end, xid, at));
                     self.seal_commit(filling);
                 }
-                None => self.seal_idle(self.sealed, filling),
+                None => self.seal_idle(self.reached, filling),
             }
             return;
         }
@@ -53,8 +53,9 @@ impl StreamDecoder {
 
     /// All that was committed before `wal_end` has been handed out.
     pub(super) fn idle(&mut self, wal_end: Lsn, answer: bool, filling: &mut Filling<'_>) {
+        self.reached = self.reached.max(wal_end);
         if self.heartbeat(filling.out) {
-            return self.seal_idle(wal_end.max(self.sealed), filling);
+            return self.seal_idle(self.reached, filling);
         }
         let now = Instant::now();
         let asked = if answer { self.asked_at.replace(now) } else { None };
@@ -88,13 +89,13 @@ impl StreamDecoder {
         self.transaction.is_none().then(|| self.heartbeats.as_ref().map(Heartbeats::due_at))?
     }
 
-    /// A heartbeat with the position as it is, into an empty batch.
+    /// A heartbeat with the position that was reached, into an empty batch.
     pub(in crate::connector::postgres) fn beat(&mut self, out: &mut RecordBatch) {
         if self.transaction.is_none() && self.heartbeat(out) {
-            let rows = out.rows.len();
-            let offset = self.offsets.committed(self.sealed, None, self.last_commit_micros);
-            out.seals.push(Seal { rows, offset });
+            out.seal(self.offsets.committed(self.reached, None, self.last_commit_micros));
             self.unsealed_rows = 0;
+            self.sealed = self.reached;
+            self.sealed_at = Instant::now();
         }
     }
 
