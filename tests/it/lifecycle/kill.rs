@@ -2,7 +2,7 @@
 //! every committed change is in the objects and none that was rolled back, changes of a row follow each
 //! other, and each offset of each partition is there once.
 //!
-//! `FERROCONNECT_KILLS=30` kills more often than the gate has time for.
+//! `FERROCONNECT_TEST_KILLS=30` kills more often than the gate has time for.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -123,7 +123,10 @@ fn note_of(id: i64, version: i32) -> String {
 
 #[expect(clippy::disallowed_methods, reason = "the test's own setting")]
 fn kills() -> usize {
-    std::env::var("FERROCONNECT_KILLS").ok().and_then(|kills| kills.parse().ok()).unwrap_or(KILLS)
+    std::env::var("FERROCONNECT_TEST_KILLS")
+        .ok()
+        .and_then(|kills| kills.parse().ok())
+        .unwrap_or(KILLS)
 }
 
 /// Writers on connections of their own.
