@@ -14,7 +14,7 @@ use crate::connector::postgres::names;
 use crate::connector::postgres::offset::SnapshotPoint;
 use crate::connector::postgres::pgoutput::{Datum, DecodeError, RelationMessage, Tuple};
 use crate::connector::postgres::source_type::SourceColumn;
-use crate::connector::postgres::type_mapping::{PgKind, Phase, TypeTable, unavailable};
+use crate::connector::postgres::type_mapping::{PgKind, PgType, Phase, TypeTable, unavailable};
 use crate::data::{Cell, RecordBatch, Schema, Value};
 use crate::error::ConnectError;
 
@@ -223,12 +223,7 @@ impl Relation {
             let optional = mapping.schema.with_optional(!column.not_null);
             let type_name = ty.map_or("", |ty| ty.name.as_str());
             let bare = optional.clone().build();
-            // Of a domain's column the original shows none.
-            let domain = ty.is_some_and(|ty| matches!(ty.kind, PgKind::Domain(..)));
-            let default = column.default.as_deref().filter(|_| !domain);
-            let default = default
-                .and_then(|text| default_value::parse(text, type_name, &mapping.codec, &bare));
-            let schema = match default {
+            let schema = match default_of(column, ty, &mapping.codec, &bare) {
                 Some(value) => optional.default_value(value).build(),
                 None => bare,
             };
@@ -405,6 +400,18 @@ impl Relation {
         column.codec.push_null(&mut out.cells);
         Ok(())
     }
+}
+
+/// The default that the schema of a column shows.
+fn default_of(
+    column: &ColumnShape,
+    ty: Option<&Arc<PgType>>,
+    codec: &Codec,
+    schema: &Arc<Schema>,
+) -> Option<Value> {
+    // Of a domain's column the original shows none.
+    let ty = ty.filter(|ty| !matches!(ty.kind, PgKind::Domain(..)))?;
+    default_value::parse(column.default.as_deref()?, &ty.name, codec, schema)
 }
 
 /// A column under its mapper.

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use ferroconnect::config::Props;
 use ferroconnect::connector::{ConnectorContext, postgres};
 
 use super::source::{Source, config_of, short};
@@ -84,6 +85,83 @@ impl Drop for Certificates {
     }
 }
 
+/// A way to connect, and what validation says to it; `None`: nothing.
+struct Case {
+    name: &'static str,
+    mode: &'static str,
+    more: Vec<(&'static str, String)>,
+    expected: Option<&'static str>,
+}
+
+/// The keys of a role that logs in with its password, and of one that shows a certificate.
+struct Logins {
+    scram: Vec<(&'static str, String)>,
+    certificate: Vec<(&'static str, String)>,
+    authority: (&'static str, String),
+    localhost: (&'static str, String),
+}
+
+impl Logins {
+    fn new(certificates: &Certificates) -> Self {
+        Self {
+            scram: vec![
+                ("database.user", "scram_user".to_owned()),
+                ("database.password", "secret".to_owned()),
+            ],
+            certificate: vec![
+                ("database.user", "tls_user".to_owned()),
+                ("database.sslcert", certificates.path("client.crt")),
+                ("database.sslkey", certificates.path("client.key")),
+            ],
+            authority: ("database.sslrootcert", certificates.path("ca.crt")),
+            localhost: ("database.hostname", "localhost".to_owned()),
+        }
+    }
+}
+
+fn cases(certificates: &Certificates) -> Vec<Case> {
+    let Logins { scram, certificate, authority, localhost } = Logins::new(certificates);
+    let with = |login: &[(&'static str, String)], more: &[&(&'static str, String)]| {
+        let more = more.iter().map(|pair| (*pair).clone());
+        login.iter().cloned().chain(more).collect::<Vec<_>>()
+    };
+    let case = |name, mode, more: Vec<(&'static str, String)>, expected| Case {
+        name,
+        mode,
+        more,
+        expected,
+    };
+    let other = ("database.sslrootcert", certificates.path("client.crt"));
+    let der = ("database.sslkey", certificates.path("client.pk8"));
+    let wrong = Some("database.sslrootcert");
+    vec![
+        case("plain", "disable", Vec::new(), None),
+        case("a role that needs TLS", "disable", scram.clone(), Some("no pg_hba.conf entry")),
+        case("allow goes on to TLS", "allow", scram.clone(), None),
+        case("prefer", "prefer", scram.clone(), None),
+        case("require takes any server", "require", scram.clone(), None),
+        case("no password", "require", scram[..1].to_vec(), Some("password")),
+        case("verify-ca ignores the name", "verify-ca", with(&scram, &[&authority]), None),
+        case("verify-full", "verify-full", with(&scram, &[&localhost, &authority]), None),
+        case("verify-full wants the name", "verify-full", with(&scram, &[&authority]), wrong),
+        case("another authority", "verify-ca", with(&scram, &[&other]), wrong),
+        case("a client certificate", "require", certificate.clone(), None),
+        case(
+            "its key as the Java driver has it",
+            "verify-full",
+            with(&certificate, &[&der, &localhost, &authority]),
+            None,
+        ),
+        case("no client certificate", "require", certificate[..1].to_vec(), Some("certificate")),
+    ]
+}
+
+fn props(server: &OwnServer, mode: &str, more: &[(&'static str, String)]) -> Props {
+    let more = more.iter().map(|(key, value)| (*key, value.as_str()));
+    let own = [("database.sslmode", mode), ("table.include.list", "public.t")];
+    config_of(server, &own.into_iter().chain(more).collect::<Vec<_>>())
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn every_mode_connects_or_says_what_is_missing() {
     let certificates = Certificates::make();
@@ -97,77 +175,8 @@ async fn every_mode_connects_or_says_what_is_missing() {
         )
         .await
         .unwrap();
-    let authority = certificates.path("ca.crt");
-    let (cert, key) = (certificates.path("client.crt"), certificates.path("client.key"));
-    let der = certificates.path("client.pk8");
-    let host = ("database.hostname", "localhost");
-    let scram = [("database.user", "scram_user"), ("database.password", "secret")];
-    let with_cert = [("database.user", "tls_user"), ("database.sslcert", cert.as_str())];
-    let rows: &[(&str, &str, &[(&str, &str)], Option<&str>)] = &[
-        ("plain", "disable", &[], None),
-        ("plain to a role that needs TLS", "disable", &scram, Some("no pg_hba.conf entry")),
-        ("allow goes on to TLS", "allow", &scram, None),
-        ("prefer", "prefer", &scram, None),
-        ("require takes any server", "require", &scram, None),
-        ("a role without its password", "require", &[scram[0]], Some("password")),
-        (
-            "verify-ca ignores the name",
-            "verify-ca",
-            &[
-                scram[0],
-                scram[1],
-                ("database.hostname", "127.0.0.1"),
-                ("database.sslrootcert", &authority),
-            ],
-            None,
-        ),
-        (
-            "verify-full",
-            "verify-full",
-            &[scram[0], scram[1], host, ("database.sslrootcert", &authority)],
-            None,
-        ),
-        (
-            "verify-full wants the name",
-            "verify-full",
-            &[
-                scram[0],
-                scram[1],
-                ("database.hostname", "127.0.0.1"),
-                ("database.sslrootcert", &authority),
-            ],
-            Some("database.sslrootcert"),
-        ),
-        (
-            "an authority that is not the server's",
-            "verify-ca",
-            &[scram[0], scram[1], ("database.sslrootcert", &cert)],
-            Some("database.sslrootcert"),
-        ),
-        (
-            "a client certificate",
-            "require",
-            &[with_cert[0], with_cert[1], ("database.sslkey", &key)],
-            None,
-        ),
-        (
-            "its key as the Java driver has it",
-            "verify-full",
-            &[
-                with_cert[0],
-                with_cert[1],
-                ("database.sslkey", &der),
-                host,
-                ("database.sslrootcert", &authority),
-            ],
-            None,
-        ),
-        ("no client certificate", "require", &[with_cert[0]], Some("certificate")),
-    ];
-    for (name, mode, more, expected) in rows {
-        let more =
-            [*more, &[("database.sslmode", *mode), ("table.include.list", "public.t")]].concat();
-        let props = config_of(&server, &more);
+    for Case { name, mode, more, expected } in cases(&certificates) {
+        let props = props(&server, mode, &more);
         let connector = postgres::connector(&props, ConnectorContext::default()).unwrap();
         let errors = connector.validate().await;
         match expected {
@@ -179,19 +188,9 @@ async fn every_mode_connects_or_says_what_is_missing() {
         }
     }
     // Snapshot and stream through TLS, the server's certificate checked and the client's shown.
-    let props = config_of(
-        &server,
-        &[
-            with_cert[0],
-            with_cert[1],
-            ("database.sslkey", &key),
-            ("database.sslrootcert", &authority),
-            ("database.sslmode", "verify-full"),
-            host,
-            ("table.include.list", "public.t"),
-        ],
-    );
-    let mut source = Source::start(&props, None, false);
+    let Logins { certificate, authority, localhost, .. } = Logins::new(&certificates);
+    let login = [certificate, vec![authority, localhost]].concat();
+    let mut source = Source::start(&props(&server, "verify-full", &login), None, false);
     assert_eq!(short(&source.snapshot().await), ["r 1"]);
     client.batch_execute("insert into t select generate_series(2, 500)").await.unwrap();
     assert_eq!(source.take(499).await.len(), 499);
