@@ -59,6 +59,14 @@ struct Families {
     retries: CounterFamily,
     snapshot_rows_scanned: CounterFamily,
     snapshot_running: GaugeFamily,
+    snapshot_completed: GaugeFamily,
+    snapshot_aborted: GaugeFamily,
+    snapshot_total_tables: GaugeFamily,
+    snapshot_remaining_tables: GaugeFamily,
+    snapshot_duration_seconds: GaugeFamily,
+    snapshot_bytes: CounterFamily,
+    snapshot_percent: GaugeFamily,
+    snapshot_remaining_seconds: GaugeFamily,
     milliseconds_behind_source: GaugeFamily,
     lag_bytes: GaugeFamily,
     slot_retained_bytes: GaugeFamily,
@@ -108,6 +116,20 @@ pub struct TaskMetrics {
     pub snapshot_rows_scanned: Counter<u64, AtomicU64>,
     /// 1 while a snapshot runs.
     pub snapshot_running: Gauge<i64, AtomicI64>,
+    /// 1 when the last snapshot was read to its end, or broke off.
+    pub snapshot_completed: Gauge<i64, AtomicI64>,
+    pub snapshot_aborted: Gauge<i64, AtomicI64>,
+    /// Tables to read, and those of them that are not read to their end.
+    pub snapshot_total_tables: Gauge<i64, AtomicI64>,
+    pub snapshot_remaining_tables: Gauge<i64, AtomicI64>,
+    /// Since the snapshot began in this process.
+    pub snapshot_duration_seconds: Gauge<i64, AtomicI64>,
+    /// Bytes read by the snapshot, as they came over the wire.
+    pub snapshot_bytes: Counter<u64, AtomicU64>,
+    /// Of the tables' blocks, those that are read.
+    pub snapshot_percent: Gauge<i64, AtomicI64>,
+    /// Until the snapshot's end at the present rate; -1 while that is not known.
+    pub snapshot_remaining_seconds: Gauge<i64, AtomicI64>,
     /// Between a change's commit in the source and its arrival here.
     pub milliseconds_behind_source: Gauge<i64, AtomicI64>,
     /// Write-ahead log between the server's end and the acknowledged position.
@@ -259,6 +281,54 @@ macro_rules! for_each_family {
             snapshot_running,
             "debezium_postgres_snapshot_running",
             "1 while a snapshot runs",
+            SOURCE
+        );
+        $each!(
+            snapshot_completed,
+            "debezium_postgres_snapshot_completed",
+            "1 when the last snapshot was read to its end",
+            SOURCE
+        );
+        $each!(
+            snapshot_aborted,
+            "debezium_postgres_snapshot_aborted",
+            "1 when the last snapshot broke off",
+            SOURCE
+        );
+        $each!(
+            snapshot_total_tables,
+            "debezium_postgres_snapshot_total_table_count",
+            "Tables to read",
+            SOURCE
+        );
+        $each!(
+            snapshot_remaining_tables,
+            "debezium_postgres_snapshot_remaining_table_count",
+            "Tables that are not read to their end",
+            SOURCE
+        );
+        $each!(
+            snapshot_duration_seconds,
+            "debezium_postgres_snapshot_duration_in_seconds",
+            "Seconds since the snapshot began in this process",
+            SOURCE
+        );
+        $each!(
+            snapshot_bytes,
+            "ferroconnect_snapshot_bytes",
+            "Bytes read by the snapshot, as they came over the wire",
+            SOURCE
+        );
+        $each!(
+            snapshot_percent,
+            "ferroconnect_snapshot_percent",
+            "Of the blocks of the tables, those that are read, in percent",
+            SOURCE
+        );
+        $each!(
+            snapshot_remaining_seconds,
+            "ferroconnect_snapshot_remaining_seconds",
+            "Seconds until the end of the snapshot at the present rate, -1 while not known",
             SOURCE
         );
         $each!(

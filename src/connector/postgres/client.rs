@@ -182,6 +182,11 @@ impl Client {
         Ok(rows.into_iter().next().and_then(|row| row.into_iter().next().flatten()))
     }
 
+    /// The rows of a statement with text parameters.
+    pub(super) async fn rows(&mut self, sql: &str, params: &[&str]) -> Result<Vec<TextRow>> {
+        self.connection.query(sql, params).await
+    }
+
     pub(super) async fn facts(&mut self) -> Result<ServerFacts> {
         const SQL: &str = "\
             select current_setting('server_version_num'), current_setting('wal_level'), \
@@ -497,10 +502,10 @@ pub(super) fn lsn(text: &str) -> Result<Lsn> {
 }
 
 /// The values of a row, taken in order.
-struct Row(std::vec::IntoIter<Option<String>>);
+pub(super) struct Row(std::vec::IntoIter<Option<String>>);
 
 impl Row {
-    fn new(row: TextRow) -> Self {
+    pub(super) fn new(row: TextRow) -> Self {
         Self(row.into_iter())
     }
 
@@ -509,19 +514,19 @@ impl Row {
         row.map(Self::new).ok_or_else(|| WireError::Protocol("an answer without rows".to_owned()))
     }
 
-    fn optional(&mut self) -> Result<Option<String>> {
+    pub(super) fn optional(&mut self) -> Result<Option<String>> {
         self.0.next().ok_or_else(|| WireError::Protocol("a row is too short".to_owned()))
     }
 
-    fn text(&mut self) -> Result<String> {
+    pub(super) fn text(&mut self) -> Result<String> {
         self.optional()?.ok_or_else(|| WireError::Protocol("an unexpected null".to_owned()))
     }
 
-    fn boolean(&mut self) -> Result<bool> {
+    pub(super) fn boolean(&mut self) -> Result<bool> {
         Ok(self.text()? == "t")
     }
 
-    fn parse<T: std::str::FromStr>(&mut self) -> Result<T> {
+    pub(super) fn parse<T: std::str::FromStr>(&mut self) -> Result<T> {
         let text = self.text()?;
         text.parse().map_err(|_| WireError::Protocol(format!("an unexpected value {text}")))
     }

@@ -1,6 +1,6 @@
 //! The connector's configuration, typed: past this struct nothing looks up a key.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,9 +9,10 @@ use crate::connector::postgres::column_mapper::Mappers;
 use crate::connector::postgres::config_keys;
 use crate::connector::postgres::config_types::{self, TypeModes};
 use crate::connector::postgres::context_headers;
-use crate::connector::postgres::filter::{Filters, Patterns, Selector, split_list};
+use crate::connector::postgres::filter::{Filters, Patterns, Selector};
 use crate::connector::postgres::generation::Generation;
 use crate::connector::postgres::heartbeat::HeartbeatConfig;
+use crate::connector::postgres::snapshot::SnapshotConfig;
 use crate::data::Header;
 use crate::error::ConnectError;
 
@@ -119,28 +120,6 @@ pub(super) enum PublicationMode {
     NoTables,
 }
 
-#[derive(Debug, Clone)]
-pub(super) struct SnapshotConfig {
-    pub(super) mode: SnapshotMode,
-    pub(super) tables: Option<Patterns>,
-    /// By `schema.table`.
-    pub(super) statements: BTreeMap<String, String>,
-    pub(super) delay: Duration,
-    pub(super) streaming_delay: Duration,
-    /// `Some`: take ACCESS SHARE locks and wait this long.
-    pub(super) lock_timeout: Option<Duration>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum SnapshotMode {
-    Always,
-    Initial,
-    InitialOnly,
-    NoData,
-    WhenNeeded,
-    ConfigurationBased { data: bool, stream: bool, on_data_error: bool },
-}
-
 /// How names are adjusted for Avro.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct NameModes {
@@ -203,7 +182,7 @@ impl PostgresConfig {
             slot: slot(&parsed),
             publication: publication(props, &parsed),
             status_interval: millis(&parsed, "status.update.interval.ms"),
-            snapshot: snapshot(props, &parsed)?,
+            snapshot: SnapshotConfig::new(props, &parsed)?,
             filters,
             message_prefixes: prefixes,
             mappers: Mappers::new(props)?,
@@ -349,51 +328,6 @@ fn publication(props: &Props, parsed: &Parsed) -> PublicationConfig {
     }
 }
 
-fn snapshot(props: &Props, parsed: &Parsed) -> Result<SnapshotConfig, ConnectError> {
-    let flag = |name: &str| parsed.boolean(&format!("snapshot.mode.configuration.based.{name}"));
-    let mode = match parsed.string("snapshot.mode").to_lowercase().as_str() {
-        "always" => SnapshotMode::Always,
-        "initial_only" => SnapshotMode::InitialOnly,
-        "no_data" | "never" => SnapshotMode::NoData,
-        "when_needed" => SnapshotMode::WhenNeeded,
-        "configuration_based" => SnapshotMode::ConfigurationBased {
-            data: flag("snapshot.data"),
-            stream: flag("start.stream"),
-            on_data_error: flag("snapshot.on.data.error"),
-        },
-        "custom" => {
-            return Err(ConnectError::config(
-                "snapshot.mode=custom loads a Java class, which Ferroconnect cannot; use one of \
-                 always, initial, initial_only, no_data, when_needed, configuration_based",
-            ));
-        }
-        _ => SnapshotMode::Initial,
-    };
-    let list = "snapshot.include.collection.list";
-    let tables = props.get(list).filter(|text| !text.trim().is_empty());
-    let tables = tables
-        .map(|text| Patterns::parse(text))
-        .transpose()
-        .map_err(|reason| ConnectError::config(format!("{list}: {reason}")))?;
-    let overrides = "snapshot.select.statement.overrides";
-    let statement = |table: String| {
-        let text = props.get(&format!("{overrides}.{table}"))?.trim().to_owned();
-        Some((table, text))
-    };
-    let shared = is(parsed, "snapshot.locking.mode", "shared");
-    Ok(SnapshotConfig {
-        mode,
-        tables,
-        statements: split_list(&parsed.string(overrides))
-            .into_iter()
-            .filter_map(statement)
-            .collect(),
-        delay: millis(parsed, "snapshot.delay.ms"),
-        streaming_delay: millis(parsed, "streaming.delay.ms"),
-        lock_timeout: shared.then(|| millis(parsed, "snapshot.lock.timeout.ms")),
-    })
-}
-
 fn generation(parsed: &Parsed) -> Generation {
     match parsed.string("debezium.compatibility").trim() {
         "2.3" => Generation::Two,
@@ -501,6 +435,7 @@ fn millis(parsed: &Parsed, key: &str) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::connector::postgres::snapshot::SnapshotMode;
 
     fn props(more: &[(&str, &str)]) -> Props {
         let base = [

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use crate::connector::OffsetChange;
 use crate::connector::postgres::generation::Generation;
 use crate::connector::postgres::lsn::Lsn;
+use crate::connector::postgres::snapshot::MEMBER;
 use crate::data::SourceOffset;
 use crate::error::ConnectError;
 
@@ -149,8 +150,28 @@ impl Offsets {
         ))
     }
 
-    /// In a snapshot as of `lsn`; `completed`: its rows are all there.
+    /// In a snapshot as of `snapshot`; `completed`: its rows are all there.
     pub(super) fn snapshot(&self, snapshot: SnapshotPoint, completed: bool) -> SourceOffset {
+        self.offset(format!("{}}}", self.snapshot_members(snapshot, completed)))
+    }
+
+    /// In a snapshot that has come as far as `progress` says.
+    pub(super) fn interrupted(&self, snapshot: SnapshotPoint, progress: &str) -> SourceOffset {
+        let progress = serde_json::Value::from(progress);
+        let members = self.snapshot_members(snapshot, false);
+        self.offset(format!("{members},\"{MEMBER}\":{progress}}}"))
+    }
+
+    /// Behind a snapshot, before anything was streamed.
+    pub(super) fn after_snapshot(&self, snapshot: SnapshotPoint) -> SourceOffset {
+        let lsn = snapshot.lsn.0.cast_signed();
+        let xid = snapshot.xid.map(|xid| format!(",\"txId\":{xid}")).unwrap_or_default();
+        let ts_usec = snapshot.ts_usec;
+        self.offset(format!("{{\"lsn\":{lsn}{xid},\"ts_usec\":{ts_usec}}}"))
+    }
+
+    /// All but the closing brace.
+    fn snapshot_members(&self, snapshot: SnapshotPoint, completed: bool) -> String {
         let lsn = snapshot.lsn.0.cast_signed();
         let xid = snapshot.xid.map(|xid| format!(",\"txId\":{xid}")).unwrap_or_default();
         let ts_usec = snapshot.ts_usec;
@@ -160,17 +181,9 @@ impl Offsets {
                 format!("\"snapshot\":\"INITIAL\",\"snapshot_completed\":{completed}")
             }
         };
-        self.offset(format!(
-            "{{\"last_snapshot_record\":{completed},\"lsn\":{lsn}{xid},\"ts_usec\":{ts_usec},{kind}}}"
-        ))
-    }
-
-    /// Behind a snapshot, before anything was streamed.
-    pub(super) fn after_snapshot(&self, snapshot: SnapshotPoint) -> SourceOffset {
-        let lsn = snapshot.lsn.0.cast_signed();
-        let xid = snapshot.xid.map(|xid| format!(",\"txId\":{xid}")).unwrap_or_default();
-        let ts_usec = snapshot.ts_usec;
-        self.offset(format!("{{\"lsn\":{lsn}{xid},\"ts_usec\":{ts_usec}}}"))
+        format!(
+            "{{\"last_snapshot_record\":{completed},\"lsn\":{lsn}{xid},\"ts_usec\":{ts_usec},{kind}"
+        )
     }
 
     fn offset(&self, text: String) -> SourceOffset {

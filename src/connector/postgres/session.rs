@@ -19,17 +19,23 @@ use crate::connector::postgres::offset::{Position, SnapshotPoint};
 use crate::connector::postgres::replica_identity;
 use crate::connector::postgres::replication::{self, Stream};
 use crate::connector::postgres::setup::{self, Start};
-use crate::connector::postgres::snapshot::{self, SnapshotChunk};
+use crate::connector::postgres::snapshot::{self, Interrupted, Origin, SnapshotChunk};
 use crate::connector::postgres::wire::{Connection, Purpose};
+use crate::data::SourceOffset;
 use crate::error::ConnectError;
 use crate::metrics::{TaskMetrics, set_gauge};
 
 /// What a session hands to the poll.
 #[derive(Debug)]
 pub(super) enum Event {
-    SnapshotStarted(SnapshotPoint),
+    /// A snapshot runs, and has come so far.
+    SnapshotAt(SourceOffset),
     Snapshot(SnapshotChunk),
-    SnapshotEnded(SnapshotPoint),
+    /// Its rows have all been given; streaming starts at `point`.
+    SnapshotEnded {
+        point: SnapshotPoint,
+        offset: SourceOffset,
+    },
     /// Streaming starts behind this; the client answers questions about tables.
     StreamStarted {
         from: Lsn,
@@ -51,6 +57,8 @@ pub(super) struct SessionInput {
     pub(super) metrics: Arc<TaskMetrics>,
     pub(super) stored: watch::Receiver<Lsn>,
     pub(super) position: Option<Position>,
+    /// The snapshot that broke off.
+    pub(super) interrupted: Option<Interrupted>,
     /// The task has just started.
     pub(super) fresh: bool,
 }
@@ -126,6 +134,10 @@ async fn run(input: SessionInput, out: mpsc::Sender<Event>) -> Result<(), Connec
     if captured.is_empty() && matches!(start, Start::Snapshot { .. }) {
         return Err(setup::nothing_captured(&config));
     }
+    if start == Start::Nothing {
+        tracing::info!("the snapshot is complete, and the mode does not stream");
+        return Ok(());
+    }
     if start != (Start::Snapshot { stream: false }) {
         setup::ensure_publication(&mut client, &config, &facts, &captured).await?;
         if !facts.in_recovery {
@@ -137,18 +149,26 @@ async fn run(input: SessionInput, out: mpsc::Sender<Event>) -> Result<(), Connec
     let session = Running { input: &input, config: &config, facts: &facts, out: &out };
     match start {
         Start::Snapshot { stream: true } => {
-            let (connection, created) =
-                session.snapshot_slot(&mut client, slot.as_ref().map(|slot| slot.active)).await?;
-            let point = Some(created);
-            let snapshot = snapshot::run(&input, &facts, captured, point, &out).await?;
+            let interrupted = input.interrupted.clone();
+            let resumed = snapshot::resumable(&config, &facts, slot.as_ref(), interrupted);
+            let (connection, origin) = match resumed {
+                Some(resumed) => (session.open_replication().await?, Origin::Interrupted(resumed)),
+                None => {
+                    let active = slot.as_ref().map(|slot| slot.active);
+                    let (connection, created) = session.snapshot_slot(&mut client, active).await?;
+                    (connection, Origin::Slot(created))
+                }
+            };
+            let snapshot = snapshot::run(&input, &facts, captured, origin, &out).await?;
             tokio::time::sleep(config.snapshot.streaming_delay).await;
             session.stream(client, connection, Some(snapshot.lsn), None).await
         }
         Start::Snapshot { stream: false } => {
-            snapshot::run(&input, &facts, captured, None, &out).await?;
+            snapshot::run(&input, &facts, captured, Origin::Alone, &out).await?;
             tracing::info!("Streaming is disabled for snapshot mode initial_only");
             Ok(())
         }
+        Start::Nothing => Ok(()),
         Start::Stream { from, last_commit } => {
             let mut connection = session.open_replication().await?;
             let mut from = from;

@@ -3,13 +3,12 @@
 //! `PostgresConnectorTask` and `PostgresReplicationConnection`.
 
 use crate::connector::postgres::client::{Client, ServerFacts, Slot, TableId};
-use crate::connector::postgres::config::{
-    MismatchStrategy, PostgresConfig, PublicationMode, SnapshotMode,
-};
+use crate::connector::postgres::config::{MismatchStrategy, PostgresConfig, PublicationMode};
 use crate::connector::postgres::failure::{explain, wal_level_remedy};
 use crate::connector::postgres::lsn::Lsn;
 use crate::connector::postgres::offset::Position;
 use crate::connector::postgres::replication::folded;
+use crate::connector::postgres::snapshot::SnapshotMode;
 use crate::error::ConnectError;
 
 /// What a session does.
@@ -19,6 +18,8 @@ pub(super) enum Start {
     Snapshot { stream: bool },
     /// Stream from here; `None`: from where the slot stands.
     Stream { from: Option<Lsn>, last_commit: Option<Lsn> },
+    /// Neither: the mode does not stream, and what there was to read has been read.
+    Nothing,
 }
 
 /// Refuses a server that cannot serve changes.
@@ -46,7 +47,7 @@ pub(super) fn server_problems(
     facts: &ServerFacts,
 ) -> Vec<(&'static str, String)> {
     let mut problems = Vec::new();
-    let streams = config.snapshot.mode != SnapshotMode::InitialOnly;
+    let streams = config.snapshot.mode.streams();
     if streams && facts.wal_level != "logical" {
         problems.push((
             "database.hostname",
@@ -80,12 +81,20 @@ pub(super) fn decide(
     fresh: bool,
 ) -> Result<Start, ConnectError> {
     let mode = config.snapshot.mode;
-    let snapshot = Start::Snapshot { stream: mode != SnapshotMode::InitialOnly };
+    let snapshot = Start::Snapshot { stream: mode.streams() };
     let (resume, last_commit) = match (mode, position) {
-        (SnapshotMode::Always, _) if fresh => return Ok(snapshot),
-        (SnapshotMode::ConfigurationBased { data: true, stream, .. }, _) if fresh => {
-            return Ok(Start::Snapshot { stream });
+        (SnapshotMode::ConfigurationBased { on_schema_error: true, .. }, None) => {
+            return Err(ConnectError::config(
+                "Could not find existing redo log information while attempting schema only \
+                 recovery snapshot",
+            ));
         }
+        (SnapshotMode::Always | SnapshotMode::ConfigurationBased { data: true, .. }, _)
+            if fresh =>
+        {
+            return Ok(snapshot);
+        }
+        (_, Some(Position::Streaming { .. })) if !mode.streams() => return Ok(Start::Nothing),
         (_, Some(Position::Streaming { resume, last_commit })) => (resume, last_commit),
         (SnapshotMode::NoData, Some(Position::SnapshotInterrupted)) => {
             return Err(ConnectError::config(
@@ -93,6 +102,9 @@ pub(super) fn decide(
                  is configured to never allow snapshots. Reconfigure the connector to use \
                  snapshots initially or when needed.",
             ));
+        }
+        (SnapshotMode::ConfigurationBased { data: false, stream: false, .. }, _) => {
+            return Ok(Start::Nothing);
         }
         (SnapshotMode::NoData | SnapshotMode::ConfigurationBased { data: false, .. }, _) => {
             return Ok(Start::Stream { from: None, last_commit: None });
@@ -119,7 +131,7 @@ pub(super) fn decide(
 
 /// Why changes behind `resume` are lost, if they are. A slot that stands exactly at `resume` serves
 /// it; one that stands behind it is a crash between storing and acknowledging.
-fn gap(
+pub(super) fn gap(
     config: &PostgresConfig,
     facts: &ServerFacts,
     slot: Option<&Slot>,

@@ -55,7 +55,18 @@ fn a_session_goes_on_where_nothing_is_lost() {
     let initial = config(&[]);
     let mode = |mode: &str| config(&[("snapshot.mode", mode)]);
     type Row = (&'static str, PostgresConfig, Option<Slot>, Option<Position>, bool, Start);
-    let rows: [Row; 12] = [
+    let based = |data: &str, stream: &str| {
+        let based = "snapshot.mode.configuration.based";
+        let (data_key, stream_key) =
+            (format!("{based}.snapshot.data"), format!("{based}.start.stream"));
+        config(&[
+            ("snapshot.mode", "configuration_based"),
+            (&data_key, data),
+            (&stream_key, stream),
+        ])
+    };
+    let only = Start::Snapshot { stream: false };
+    let rows: [Row; 18] = [
         ("no offset", initial.clone(), None, None, true, SNAPSHOT),
         ("no offset, a slot", initial.clone(), Some(slot(5)), None, true, SNAPSHOT),
         (
@@ -72,6 +83,12 @@ fn a_session_goes_on_where_nothing_is_lost() {
         ("always, reconnecting", mode("always"), Some(slot(5)), at(5), false, stream(Some(5))),
         ("no_data", mode("no_data"), None, None, true, stream(None)),
         ("initial_only", mode("initial_only"), None, None, true, Start::Snapshot { stream: false }),
+        ("initial_only, read", mode("initial_only"), None, at(5), true, Start::Nothing),
+        ("data and stream", based("true", "true"), Some(slot(5)), at(5), true, SNAPSHOT),
+        ("reconnecting", based("true", "true"), Some(slot(5)), at(5), false, stream(Some(5))),
+        ("data alone", based("true", "false"), None, None, true, only),
+        ("stream alone", based("false", "true"), None, None, true, stream(None)),
+        ("neither", based("false", "false"), None, None, true, Start::Nothing),
         ("when_needed, no slot", mode("when_needed"), None, at(5), true, SNAPSHOT),
         ("when_needed, slot ahead", mode("when_needed"), Some(slot(6)), at(5), true, SNAPSHOT),
         (

@@ -15,10 +15,10 @@ use crate::connector::postgres::failure::{at_reconnect, explain};
 use crate::connector::postgres::heartbeat::{HeartbeatAction, Heartbeats};
 use crate::connector::postgres::lookup::Lookup;
 use crate::connector::postgres::lsn::Lsn;
-use crate::connector::postgres::offset::{Offsets, Position, SnapshotPoint, inside_transaction};
+use crate::connector::postgres::offset::{Offsets, Position, inside_transaction};
 use crate::connector::postgres::session::{Event, Session, SessionInput};
 use crate::connector::postgres::slot_monitor::SlotMonitor;
-use crate::connector::postgres::snapshot::read_rows;
+use crate::connector::postgres::snapshot::{Interrupted, read_rows};
 use crate::connector::postgres::stream::StreamDecoder;
 use crate::connector::{OffsetCommitter, SourceTask, SourceTaskContext};
 use crate::data::{RecordBatch, SourceOffset};
@@ -38,7 +38,8 @@ pub(super) struct PostgresTask {
     session: Option<Session>,
     /// There is nothing more to do, and that is right.
     idle: bool,
-    snapshot: Option<SnapshotPoint>,
+    /// How far a snapshot has come that is not complete.
+    snapshot: Option<SourceOffset>,
     decoder: Option<StreamDecoder>,
     /// A chunk that a poll took and has not decoded, and whether it has Relation messages.
     chunk: Option<(Bytes, bool)>,
@@ -80,6 +81,8 @@ impl PostgresTask {
             Some(Position::Streaming { resume, .. }) => resume,
             _ => Lsn(0),
         };
+        let snapshot = (position == Some(Position::SnapshotInterrupted)).then(|| found.cloned());
+        let snapshot = snapshot.flatten();
         let lookup = Lookup::new(config.clone(), context.hosts.clone());
         let heartbeat_action = HeartbeatAction::new(config.clone(), context.hosts.clone());
         Ok(Self {
@@ -91,7 +94,7 @@ impl PostgresTask {
             fresh: true,
             session: None,
             idle: false,
-            snapshot: None,
+            snapshot,
             decoder: None,
             chunk: None,
             lookup,
@@ -115,6 +118,7 @@ impl PostgresTask {
             metrics: self.context.metrics.clone(),
             stored: self.stored.subscribe(),
             position,
+            interrupted: self.snapshot.as_ref().and_then(|at| Interrupted::parse(&at.offset)),
             fresh: self.fresh,
         })
     }
@@ -152,23 +156,15 @@ impl PostgresTask {
             }
         };
         match event {
-            Event::SnapshotStarted(point) => {
-                self.fresh = false;
-                self.position = Some(Position::SnapshotInterrupted);
-                self.snapshot = Some(point);
-                out.seal(self.offsets.snapshot(point, false));
-            }
+            Event::SnapshotAt(offset) => self.snapshot_at(offset, out),
             Event::Snapshot(chunk) => {
                 read_rows(&chunk, out)?;
-                if let Some(point) = self.snapshot {
-                    // Not finished: after a restart the snapshot begins again.
-                    out.seal(self.offsets.snapshot(point, false));
-                }
+                self.snapshot_at(chunk.offset, out);
             }
-            Event::SnapshotEnded(point) => {
+            Event::SnapshotEnded { point, offset } => {
                 self.snapshot = None;
                 self.position = Some(Position::Streaming { resume: point.lsn, last_commit: None });
-                out.seal(self.offsets.snapshot(point, true));
+                out.seal(offset);
                 if let Some(mut heartbeats) = Heartbeats::new(&self.config) {
                     out.push_record(heartbeats.beat());
                     out.seal(self.offsets.after_snapshot(point));
@@ -184,6 +180,14 @@ impl PostgresTask {
             }
         }
         Ok(true)
+    }
+
+    /// The rows so far are those that `offset` says; it is gone on from there after a break.
+    fn snapshot_at(&mut self, offset: SourceOffset, out: &mut RecordBatch) {
+        self.fresh = false;
+        self.position = Some(Position::SnapshotInterrupted);
+        self.snapshot = Some(offset.clone());
+        out.seal(offset);
     }
 
     fn stream_started(&mut self, from: Lsn, last_commit: Option<Lsn>, client: Client) {
@@ -248,7 +252,6 @@ impl PostgresTask {
     fn disconnected(&mut self) {
         self.session = None;
         self.chunk = None;
-        self.snapshot = None;
         self.lookup.disconnected();
         self.context.metrics.streaming_connected.set(0);
         if let Some(decoder) = &mut self.decoder {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::config::{ConfigError, HostMap};
 use crate::connector::postgres::client::{Access, Client, ServerFacts, TableId, quoted};
-use crate::connector::postgres::config::{PostgresConfig, PublicationMode, SnapshotMode};
+use crate::connector::postgres::config::{PostgresConfig, PublicationMode};
 use crate::connector::postgres::replication::folded;
 use crate::connector::postgres::setup;
 use crate::connector::postgres::wire::WireError;
@@ -47,7 +47,7 @@ async fn problems(
     let captured = setup::captured(config, client.tables().await?);
     let access = client.access(&captured).await?;
     found.extend(unreadable(config, &captured));
-    if config.snapshot.mode != SnapshotMode::InitialOnly {
+    if config.snapshot.mode.streams() {
         found.extend(slot_problems(config, &facts, &access, &mut client).await?);
         let access = (!facts.in_recovery).then_some(&access);
         found.extend(publication_problems(config, &captured, access, &mut client).await?);

@@ -17,7 +17,7 @@ use crate::support::pipeline::{Pipeline, get};
 use crate::support::{WorkerOptions, WorkerProcess, eventually_async};
 
 const KILLS: usize = 10;
-const SNAPSHOT_ROWS: i64 = 60_000;
+pub(super) const SNAPSHOT_ROWS: i64 = 60_000;
 const CONNECTIONS: i64 = 8;
 /// Where the worker stands still, and is killed, as it passes for the second time.
 const POINTS: [&str; 4] = [
@@ -31,8 +31,8 @@ const ROLLED_BACK: i64 = 1_000_000_000;
 
 /// What a writer saw commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-struct Change {
-    id: i64,
+pub(super) struct Change {
+    pub(super) id: i64,
     version: i32,
     deleted: bool,
 }
@@ -88,7 +88,7 @@ async fn kills_lose_nothing_and_repeat_no_offset() {
 }
 
 impl Change {
-    fn from_row(row: &Row) -> Self {
+    pub(super) fn from_row(row: &Row) -> Self {
         let mut change = Self { id: 0, version: 0, deleted: false };
         let mut note = None;
         for (name, field) in row.get_column_iter() {
@@ -130,13 +130,13 @@ fn kills() -> usize {
 }
 
 /// Writers on connections of their own.
-struct Writers {
+pub(super) struct Writers {
     stop: Arc<AtomicBool>,
     tasks: Vec<JoinHandle<Vec<Change>>>,
 }
 
 impl Writers {
-    async fn start(pipeline: &Pipeline, first_id: i64) -> Self {
+    pub(super) async fn start(pipeline: &Pipeline, first_id: i64) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let mut tasks = Vec::new();
         for connection in 0..CONNECTIONS {
@@ -147,7 +147,7 @@ impl Writers {
         Self { stop, tasks }
     }
 
-    async fn stop(self) -> Vec<Change> {
+    pub(super) async fn stop(self) -> Vec<Change> {
         self.stop.store(true, Ordering::Relaxed);
         let mut changes = Vec::new();
         for task in self.tasks {
@@ -192,7 +192,7 @@ async fn write(mut client: Client, first_id: i64, stop: Arc<AtomicBool>) -> Vec<
     committed
 }
 
-async fn create_ledger(client: &Client) {
+pub(super) async fn create_ledger(client: &Client) {
     let create = format!(
         "create table ledger (id bigint primary key, version int not null, note text);
          insert into ledger select i, 0, repeat('x', 100) from generate_series(1, {SNAPSHOT_ROWS}) i;"
@@ -204,14 +204,14 @@ async fn pause(milliseconds: usize) {
     tokio::time::sleep(Duration::from_millis(milliseconds as u64)).await;
 }
 
-fn kill_and_restart(mut worker: WorkerProcess, pipeline: &Pipeline) -> WorkerProcess {
+pub(super) fn kill_and_restart(mut worker: WorkerProcess, pipeline: &Pipeline) -> WorkerProcess {
     worker.kill();
     WorkerProcess::start(&pipeline.options)
 }
 
 /// Offsets of a snapshot that goes on have the member `snapshot`, the one behind its last row says
 /// so, those of the stream have neither.
-async fn wait_for_the_snapshot(pipeline: &Pipeline, worker: &WorkerProcess) {
+pub(super) async fn wait_for_the_snapshot(pipeline: &Pipeline, worker: &WorkerProcess) {
     let url = format!("{}/connectors/{}-source/offsets", worker.url, pipeline.prefix);
     eventually_async("the snapshot to complete", 60, || {
         let url = url.clone();
@@ -230,12 +230,12 @@ async fn wait_for_the_snapshot(pipeline: &Pipeline, worker: &WorkerProcess) {
 
 const THE_END: i64 = -1;
 
-async fn insert_the_end(client: &Client) {
+pub(super) async fn insert_the_end(client: &Client) {
     let insert = "insert into ledger values ($1, 0, 'the end')";
     client.execute(insert, &[&THE_END]).await.expect("a last row");
 }
 
-async fn wait_for_the_end(pipeline: &Pipeline, worker: &WorkerProcess) {
+pub(super) async fn wait_for_the_end(pipeline: &Pipeline, worker: &WorkerProcess) {
     let url = format!("{}/connectors?expand=status", worker.url);
     eventually_async("the last row in S3", 60, || {
         let url = url.clone();
@@ -253,7 +253,7 @@ async fn wait_for_the_end(pipeline: &Pipeline, worker: &WorkerProcess) {
     .await;
 }
 
-fn assert_every_change_is_there(committed: &[Change], changes: &[Change]) {
+pub(super) fn assert_every_change_is_there(committed: &[Change], changes: &[Change]) {
     let seen: HashSet<_> = changes.iter().copied().collect();
     let missing: Vec<_> = committed.iter().filter(|change| !seen.contains(change)).collect();
     let (count, all) = (missing.len(), committed.len());
@@ -271,7 +271,7 @@ fn assert_rows_change_in_order(changes: &[Change]) {
 
 /// In offset order the last record of each row is the row as it stands in the table, and rows that
 /// are not in the table end deleted.
-async fn assert_newest_versions(client: &Client, changes: &[Change]) {
+pub(super) async fn assert_newest_versions(client: &Client, changes: &[Change]) {
     let mut newest = BTreeMap::new();
     for change in changes {
         newest.insert(change.id, *change);

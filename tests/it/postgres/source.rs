@@ -109,6 +109,26 @@ impl Source {
         Self { committer: task.committer(), task, converter, sealed: None }
     }
 
+    /// Why no task can be made of the configuration.
+    pub(super) fn refused(props: &Props) -> String {
+        let context = SourceTaskContext {
+            connector: "c".to_owned(),
+            task: 0,
+            offsets: Vec::new(),
+            hosts: Arc::default(),
+            metrics: Metrics::new().task("c", 0, TaskSide::Source),
+        };
+        let error = postgres::task(props, context).err().expect("a configuration that is refused");
+        error.trace()
+    }
+
+    /// Whether nothing comes for a while, and no error.
+    pub(super) async fn is_idle(&mut self) -> bool {
+        let mut batch = RecordBatch::default();
+        let polled = self.task.poll(&mut batch);
+        tokio::time::timeout(Duration::from_millis(700), polled).await.is_err()
+    }
+
     /// One poll; its records.
     pub(super) async fn poll(&mut self) -> Result<Vec<Event>, ConnectError> {
         let mut batch = RecordBatch::default();

@@ -40,14 +40,18 @@ impl WorkerProcess {
 
     /// Starts the binary and waits until it dies at its crash point.
     pub(crate) fn crash(options: &WorkerOptions) {
+        Self::spawn(options).crashes(options);
+    }
+
+    /// Waits until the worker dies at a crash point of `options`, with which it was started.
+    pub(crate) fn crashes(mut self, options: &WorkerOptions) {
         use std::os::unix::process::ExitStatusExt as _;
         const SIGABRT: i32 = 6;
-        let mut worker = Self::spawn(options);
         let points = options.failpoints.as_deref().unwrap_or_default();
         let status = eventually(&format!("a crash at {points}"), 40, || {
-            worker.child.try_wait().ok().flatten().ok_or("it runs")
+            self.child.try_wait().ok().flatten().ok_or("it runs")
         });
-        let log = std::fs::read_to_string(&worker.log).unwrap_or_default();
+        let log = std::fs::read_to_string(&self.log).unwrap_or_default();
         assert_eq!(status.signal(), Some(SIGABRT), "{points}: {status}:\n{log}");
     }
 
