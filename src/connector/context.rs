@@ -4,8 +4,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 
-use crate::config::{HostMap, SinkDefaults};
+use crate::config::{HostMap, Props, SinkDefaults};
 use crate::data::{SourceOffset, TopicPartition};
 use crate::error::ConnectError;
 use crate::metrics::TaskMetrics;
@@ -32,6 +33,40 @@ pub struct SourceTaskContext {
     /// What the worker gives to connectors that reach S3 and do not say how.
     pub defaults: Arc<SinkDefaults>,
     pub metrics: Arc<TaskMetrics>,
+    /// Reads topics, where the runtime has Kafka.
+    pub topics: Option<Arc<dyn Topics>>,
+}
+
+/// Reads topics for tasks that take orders from one.
+pub trait Topics: Send + Sync + fmt::Debug {
+    /// Begins to read partition 0 of `topic` behind what `group` has committed, else from its start;
+    /// `props` are a consumer's, over the worker's.
+    ///
+    /// # Errors
+    /// When a property cannot be used.
+    fn read(
+        &self,
+        topic: &str,
+        group: &str,
+        props: &Props,
+    ) -> Result<Box<dyn TopicReader>, ConnectError>;
+}
+
+/// One topic, message after message.
+#[async_trait]
+pub trait TopicReader: Send {
+    /// The next message. What was returned is committed with the call after. Cancel-safe.
+    ///
+    /// # Errors
+    /// When the topic cannot be read any more.
+    async fn next(&mut self) -> Result<TopicMessage, ConnectError>;
+}
+
+/// A message of a topic.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TopicMessage {
+    pub key: Option<Bytes>,
+    pub value: Option<Bytes>,
 }
 
 /// The context of a sink task.

@@ -16,7 +16,7 @@ use async_trait::async_trait;
 
 pub use context::{
     ConnectorContext, ErrantRecordReporter, Fenced, FileLedger, SinkFile, SinkTaskContext,
-    SourceTaskContext,
+    SourceTaskContext, TopicMessage, TopicReader, Topics,
 };
 
 use crate::config::{ConfigError, Props};

@@ -20,6 +20,7 @@ use crate::runtime::panics;
 use crate::runtime::sink_task::{SinkTaskParts, run_sink_task};
 use crate::runtime::source_task::{SourceTaskParts, run_source_task};
 use crate::runtime::task::TaskControl;
+use crate::runtime::topic_reader::WorkerTopics;
 use crate::runtime::worker_config::{ConverterConfig, WorkerConfig};
 use crate::store::{Lease, Store};
 
@@ -133,6 +134,10 @@ impl Assembly {
                     hosts: Arc::clone(&self.worker.hosts),
                     defaults: Arc::clone(&self.worker.sink_defaults),
                     metrics: Arc::clone(&metrics),
+                    topics: Some(Arc::new(WorkerTopics::new(
+                        Arc::clone(&self.worker),
+                        &id.connector,
+                    ))),
                 };
                 let parts = panics::caught(|| {
                     let task = construct(task_config, context)?;

@@ -34,5 +34,6 @@ pub mod submitted;
 pub mod task;
 pub mod tolerance;
 pub mod topic_creation;
+mod topic_reader;
 pub mod validation;
 pub mod worker_config;

@@ -169,18 +169,6 @@ pub(super) fn refuse_unsupported(props: &Props) -> Result<(), ConnectError> {
     }
 }
 
-/// Warns of what the original would do and this does not.
-pub(super) fn warn_unsupported(props: &Props) {
-    let value = |key: &str| props.get(key).map(|value| value.trim()).unwrap_or_default();
-    let ignored = [
-        ("signal.data.collection", !value("signal.data.collection").is_empty()),
-        ("notification.enabled.channels", !value("notification.enabled.channels").is_empty()),
-    ];
-    for (key, _) in ignored.iter().filter(|(_, asked)| *asked) {
-        tracing::warn!(key, "the key has no effect: its feature is not supported");
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -12,6 +12,9 @@ use crate::connector::postgres::context_headers;
 use crate::connector::postgres::filter::{Filters, Patterns, Selector};
 use crate::connector::postgres::generation::Generation;
 use crate::connector::postgres::heartbeat::HeartbeatConfig;
+use crate::connector::postgres::incremental::IncrementalConfig;
+use crate::connector::postgres::notification::NotificationConfig;
+use crate::connector::postgres::signal::SignalConfig;
 use crate::connector::postgres::snapshot::SnapshotConfig;
 use crate::data::Header;
 use crate::error::ConnectError;
@@ -29,6 +32,11 @@ pub(super) struct PostgresConfig {
     pub(super) publication: PublicationConfig,
     pub(super) status_interval: Duration,
     pub(super) snapshot: SnapshotConfig,
+    pub(super) incremental: IncrementalConfig,
+    pub(super) signals: SignalConfig,
+    pub(super) notifications: NotificationConfig,
+    /// Nothing is written to the database.
+    pub(super) read_only: bool,
     pub(super) filters: Filters,
     pub(super) message_prefixes: Selector,
     pub(super) mappers: Mappers,
@@ -183,6 +191,10 @@ impl PostgresConfig {
             publication: publication(props, &parsed),
             status_interval: millis(&parsed, "status.update.interval.ms"),
             snapshot: SnapshotConfig::new(props, &parsed)?,
+            incremental: IncrementalConfig::new(&parsed),
+            signals: SignalConfig::new(props, &parsed),
+            notifications: NotificationConfig::new(&parsed),
+            read_only: parsed.boolean("read.only"),
             filters,
             message_prefixes: prefixes,
             mappers: Mappers::new(props)?,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::connector::postgres::codec::{Codec, structure};
 use crate::connector::postgres::config::PostgresConfig;
+use crate::connector::postgres::lsn::Lsn;
 use crate::connector::postgres::names;
 use crate::connector::postgres::offset::SnapshotPoint;
 use crate::connector::postgres::relation::{Column, Relation, TableShape};
@@ -90,6 +91,20 @@ impl Marker {
     }
 }
 
+/// As of when rows are read, as `source` says it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ReadPoint {
+    pub(super) at: SnapshotPoint,
+    /// The first member of `source.sequence`, where something was streamed before.
+    pub(super) last_commit: Option<Lsn>,
+}
+
+impl From<SnapshotPoint> for ReadPoint {
+    fn from(at: SnapshotPoint) -> Self {
+        Self { at, last_commit: None }
+    }
+}
+
 /// The plans of a table in a snapshot, by marker.
 #[derive(Debug)]
 pub(super) struct ReadPlans([Arc<RowPlan>; 5]);
@@ -99,7 +114,7 @@ impl ReadPlans {
         relation: &Relation,
         shape: &TableShape,
         config: &PostgresConfig,
-        point: SnapshotPoint,
+        point: ReadPoint,
     ) -> Self {
         let schemas = Schemas::new(relation, config);
         let plan = |marker: Marker| {
@@ -197,7 +212,7 @@ impl Plans {
 
 /// What of a row is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum RowKind {
+pub(super) enum RowKind {
     Whole,
     /// The columns of the replica identity; others are null, or where null is no value their default
     /// or zero.
@@ -205,15 +220,15 @@ enum RowKind {
 }
 
 /// The schemas of one table.
-struct Schemas {
+pub(super) struct Schemas {
     key: Option<Arc<Schema>>,
-    info: SourceInfo,
+    pub(super) info: SourceInfo,
     source: Arc<Schema>,
-    envelope: Arc<Schema>,
+    pub(super) envelope: Arc<Schema>,
 }
 
 impl Schemas {
-    fn new(relation: &Relation, config: &PostgresConfig) -> Self {
+    pub(super) fn new(relation: &Relation, config: &PostgresConfig) -> Self {
         let name = |suffix: &str| {
             names::schema_name(config.names.schemas, &format!("{}.{suffix}", relation.topic))
         };
@@ -249,13 +264,18 @@ impl Schemas {
         Self { key, info, source, envelope }
     }
 
-    fn row(&self, relation: &Relation, first: usize, kind: RowKind) -> Node {
+    pub(super) fn row(&self, relation: &Relation, first: usize, kind: RowKind) -> Node {
         let columns = relation.columns().filter(|column| column.in_value);
         let fields = columns.map(|column| value_node(column, first, kind)).collect();
         Node::Struct { presence: None, fields }
     }
 
-    fn key(&self, relation: &Relation, first: usize, kind: RowKind) -> Option<PlannedValue> {
+    pub(super) fn key(
+        &self,
+        relation: &Relation,
+        first: usize,
+        kind: RowKind,
+    ) -> Option<PlannedValue> {
         let columns = relation.key.iter().filter_map(|position| relation.column(*position));
         let fields = columns.map(|column| column_node(column, first, kind)).collect();
         let node = Node::Struct { presence: None, fields };
@@ -322,17 +342,15 @@ fn stream_source(info: &SourceInfo, shape: &TableShape, config: &PostgresConfig)
     Node::Struct { presence: None, fields }
 }
 
-fn read_source(
-    schemas: &Schemas,
-    shape: &TableShape,
-    point: SnapshotPoint,
-    marker: Marker,
-) -> Value {
+fn read_source(schemas: &Schemas, shape: &TableShape, point: ReadPoint, marker: Marker) -> Value {
+    let ReadPoint { at: point, last_commit } = point;
     let lsn = point.lsn.0.cast_signed();
+    let commit =
+        last_commit.map_or("null".to_owned(), |lsn| format!("\"{}\"", lsn.0.cast_signed()));
     let varying = Varying {
         ts_ms: Value::Int64(point.ts_usec.div_euclid(1000)),
         snapshot: Value::string(marker.text()),
-        sequence: Value::string(format!("[null,\"{lsn}\"]")),
+        sequence: Value::string(format!("[{commit},\"{lsn}\"]")),
         ts_us: Value::Int64(point.ts_usec),
         ts_ns: Value::Int64(point.ts_usec.saturating_mul(1000)),
         xid: point.xid.map_or(Value::Null, Value::Int64),

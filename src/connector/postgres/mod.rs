@@ -23,12 +23,14 @@ mod filter;
 mod generation;
 mod geometry;
 mod heartbeat;
+mod incremental;
 mod java_map;
 mod key_change;
 mod logical_message;
 mod lookup;
 mod lsn;
 mod names;
+mod notification;
 mod numeric;
 mod offset;
 mod pgoutput;
@@ -37,6 +39,7 @@ mod replica_identity;
 mod replication;
 mod session;
 mod setup;
+mod signal;
 mod slot_monitor;
 mod snapshot;
 mod socket;
@@ -92,7 +95,6 @@ pub fn task(
 ) -> Result<Box<dyn SourceTask>, ConnectError> {
     let config = PostgresConfig::new(props)?;
     column_mapper::refuse_unsupported(props)?;
-    column_mapper::warn_unsupported(props);
     Ok(Box::new(PostgresTask::new(config, context)?))
 }
 

@@ -150,6 +150,15 @@ impl Offsets {
         ))
     }
 
+    /// The same offset with more `members`, each behind a comma.
+    pub(super) fn extended(offset: &SourceOffset, members: &str) -> SourceOffset {
+        let text = offset.offset.strip_suffix('}').unwrap_or(&offset.offset);
+        SourceOffset {
+            partition: offset.partition.clone(),
+            offset: format!("{text}{members}}}").into(),
+        }
+    }
+
     /// In a snapshot as of `snapshot`; `completed`: its rows are all there.
     pub(super) fn snapshot(&self, snapshot: SnapshotPoint, completed: bool) -> SourceOffset {
         self.offset(format!("{}}}", self.snapshot_members(snapshot, completed)))

@@ -9,9 +9,8 @@ use crate::connector::postgres::codec::Codec;
 use crate::connector::postgres::column_mapper::{Mapper, TextMapper, is_text};
 use crate::connector::postgres::config::PostgresConfig;
 use crate::connector::postgres::default_value;
-use crate::connector::postgres::envelope::{Plans, ReadPlans};
+use crate::connector::postgres::envelope::{Plans, ReadPlans, ReadPoint};
 use crate::connector::postgres::names;
-use crate::connector::postgres::offset::SnapshotPoint;
 use crate::connector::postgres::pgoutput::{Datum, DecodeError, RelationMessage, Tuple};
 use crate::connector::postgres::source_type::SourceColumn;
 use crate::connector::postgres::type_mapping::{PgKind, PgType, Phase, TypeTable, unavailable};
@@ -130,6 +129,12 @@ impl TableShape {
         self.columns.iter().map(|column| column.type_oid).collect()
     }
 
+    /// The names of the columns that make the key of records.
+    pub(super) fn key_names(&self, config: &PostgresConfig) -> Vec<String> {
+        let name = |position: usize| Some(self.columns.get(position)?.name.clone());
+        self.key_positions(config).into_iter().filter_map(name).collect()
+    }
+
     fn key_positions(&self, config: &PostgresConfig) -> Vec<usize> {
         let id = format!("{}.{}", self.schema, self.table);
         let position = |name: &String| self.columns.iter().position(|column| column.name == *name);
@@ -178,11 +183,20 @@ impl Relation {
         shape: &TableShape,
         types: &Types,
         config: &PostgresConfig,
-        point: SnapshotPoint,
+        point: ReadPoint,
     ) -> Result<(Self, ReadPlans), ConnectError> {
         let relation = Self::mapped(shape, types, config, Phase::Snapshot)?;
         let plans = ReadPlans::new(&relation, shape, config, point);
         Ok((relation, plans))
+    }
+
+    /// A table whose rows are read beside the stream.
+    pub(super) fn incremental(
+        shape: &TableShape,
+        types: &Types,
+        config: &PostgresConfig,
+    ) -> Result<Self, ConnectError> {
+        Self::mapped(shape, types, config, Phase::Snapshot)
     }
 
     fn mapped(
@@ -210,13 +224,7 @@ impl Relation {
             let ty = types.get(&column.type_oid);
             let Some(mapping) = ty.and_then(|ty| table.map(ty, column.modifier)) else {
                 let type_name = ty.map_or("unknown", |ty| ty.name.as_str());
-                tracing::warn!(
-                    table = format!("{schema}.{name}"),
-                    column = column.name,
-                    r#type = type_name,
-                    "no conversion for the type of a column, which will not be part of records; \
-                     include.unknown.datatypes=true would include it"
-                );
+                warn_left_out(shape, column, type_name);
                 columns.push(None);
                 continue;
             };
@@ -352,8 +360,27 @@ impl Relation {
         out: &mut RecordBatch,
     ) -> Result<(), RowError> {
         let escaped = memchr::memchr(b'\\', line).is_some();
+        self.push_fields(line, Some(off), escaped, out)
+    }
+
+    /// Appends the cells of a line of COPY text that is not part of the wire.
+    pub(super) fn push_copied_line(
+        &self,
+        line: &[u8],
+        out: &mut RecordBatch,
+    ) -> Result<(), RowError> {
+        self.push_fields(line, None, true, out)
+    }
+
+    fn push_fields(
+        &self,
+        line: &[u8],
+        off: Option<usize>,
+        escaped: bool,
+        out: &mut RecordBatch,
+    ) -> Result<(), RowError> {
         let mut rest = Some(line);
-        let mut at = off;
+        let mut at = off.unwrap_or_default();
         for column in &self.columns {
             let Some(text) = rest else { return Err(self.count_error(0)) };
             let end = memchr::memchr(b'\t', text).unwrap_or(text.len());
@@ -366,7 +393,7 @@ impl Relation {
                 column.codec.push_null(&mut out.cells);
                 continue;
             }
-            let pushed = if escaped && memchr::memchr(b'\\', field).is_some() {
+            let pushed = if off.is_none() || escaped && memchr::memchr(b'\\', field).is_some() {
                 column.codec.push_copied(&column.schema, &unescape(field), out)
             } else {
                 let off = u32::try_from(start).map_err(|_| DecodeError::Short(start))?;
@@ -412,6 +439,16 @@ fn default_of(
     // Of a domain's column the original shows none.
     let ty = ty.filter(|ty| !matches!(ty.kind, PgKind::Domain(..)))?;
     default_value::parse(column.default.as_deref()?, &ty.name, codec, schema)
+}
+
+fn warn_left_out(shape: &TableShape, column: &ColumnShape, type_name: &str) {
+    tracing::warn!(
+        table = format!("{}.{}", shape.schema, shape.table),
+        column = column.name,
+        r#type = type_name,
+        "no conversion for the type of a column, which will not be part of records; \
+         include.unknown.datatypes=true would include it"
+    );
 }
 
 /// A column under its mapper.
@@ -466,6 +503,14 @@ impl Mapped {
             },
         }
     }
+}
+
+/// The fields of a line of COPY text.
+pub(super) fn copy_fields(line: &[u8]) -> impl Iterator<Item = Option<Vec<u8>>> {
+    line.split(|byte| *byte == b'\t').map(|field| match field {
+        b"\\N" => None,
+        field => Some(unescape(field)),
+    })
 }
 
 /// The text behind COPY's backslashes (PostgreSQL, COPY, "Text Format").

@@ -3,11 +3,12 @@
 //! headers only; what is in them is `stream.rs`'s matter. Source: PostgreSQL "Streaming Replication
 //! Protocol".
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{BufMut as _, BytesMut};
 use tokio::io::AsyncReadExt as _;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::connector::postgres::client::{literal, lsn, quoted};
@@ -94,6 +95,8 @@ pub(super) struct Stream {
     connection: Connection,
     out: mpsc::Sender<Event>,
     stored: watch::Receiver<Lsn>,
+    /// Somebody wants to know where the server's log ends.
+    ask: Arc<Notify>,
     /// How much of the buffer is whole frames.
     whole: usize,
     relations: bool,
@@ -109,12 +112,14 @@ impl Stream {
         connection: Connection,
         out: mpsc::Sender<Event>,
         stored: watch::Receiver<Lsn>,
+        ask: Arc<Notify>,
     ) -> Self {
         let now = Instant::now();
         Self {
             connection,
             out,
             stored,
+            ask,
             whole: 0,
             relations: false,
             received: Lsn(0),
@@ -129,6 +134,7 @@ impl Stream {
         let mut timer = tokio::time::interval(status_interval);
         timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let out = self.out.clone();
+        let ask = self.ask.clone();
         self.scan()?;
         loop {
             if std::mem::take(&mut self.answer_due) {
@@ -171,6 +177,7 @@ impl Stream {
                     }
                     self.send_status(false).await?;
                 }
+                () = ask.notified() => self.send_status(true).await?,
                 _ = timer.tick() => {
                     let silence = self.heard_at.elapsed();
                     if silence > SILENCE_MAX && self.whole == 0 {

@@ -6,15 +6,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinHandle;
 use tracing::Instrument as _;
 
 use crate::config::HostMap;
-use crate::connector::postgres::client::{Client, ServerFacts};
+use crate::connector::postgres::client::{Client, ServerFacts, Slot, TableId};
 use crate::connector::postgres::config::PostgresConfig;
 use crate::connector::postgres::failure::explain;
 use crate::connector::postgres::lsn::Lsn;
+use crate::connector::postgres::notification::Notification;
 use crate::connector::postgres::offset::{Position, SnapshotPoint};
 use crate::connector::postgres::replica_identity;
 use crate::connector::postgres::replication::{self, Stream};
@@ -36,11 +37,14 @@ pub(super) enum Event {
         point: SnapshotPoint,
         offset: SourceOffset,
     },
+    Notification(Notification),
     /// Streaming starts behind this; the client answers questions about tables.
     StreamStarted {
         from: Lsn,
         last_commit: Option<Lsn>,
         client: Client,
+        /// The captured tables.
+        tables: Vec<String>,
     },
     /// Whole frames; `relations`: some of them are Relation messages.
     Stream {
@@ -56,6 +60,8 @@ pub(super) struct SessionInput {
     pub(super) hosts: Arc<HostMap>,
     pub(super) metrics: Arc<TaskMetrics>,
     pub(super) stored: watch::Receiver<Lsn>,
+    /// Asks the server where its log ends.
+    pub(super) ask: Arc<Notify>,
     pub(super) position: Option<Position>,
     /// The snapshot that broke off.
     pub(super) interrupted: Option<Interrupted>,
@@ -74,8 +80,16 @@ pub(super) struct Session {
 impl Session {
     /// Starts a session; it works while nobody polls, up to one chunk ahead.
     pub(super) fn start(input: SessionInput) -> Self {
+        Self::of(|out| run(input, out))
+    }
+
+    /// Starts what `work` does with the channel that it is given.
+    pub(super) fn of<F>(work: impl FnOnce(mpsc::Sender<Event>) -> F) -> Self
+    where
+        F: Future<Output = Result<(), ConnectError>> + Send + 'static,
+    {
         let (out, events) = mpsc::channel(1);
-        let task = tokio::spawn(run(input, out).in_current_span());
+        let task = tokio::spawn(work(out).in_current_span());
         Self { events, task: Some(task) }
     }
 
@@ -146,22 +160,11 @@ async fn run(input: SessionInput, out: mpsc::Sender<Event>) -> Result<(), Connec
             replica_identity::set(&mut client, &config, &captured).await.map_err(failed)?;
         }
     }
-    let session = Running { input: &input, config: &config, facts: &facts, out: &out };
+    let names = captured.iter().map(TableId::name).collect();
+    let session = Running { input: &input, config: &config, facts: &facts, out: &out, names };
     match start {
         Start::Snapshot { stream: true } => {
-            let interrupted = input.interrupted.clone();
-            let resumed = snapshot::resumable(&config, &facts, slot.as_ref(), interrupted);
-            let (connection, origin) = match resumed {
-                Some(resumed) => (session.open_replication().await?, Origin::Interrupted(resumed)),
-                None => {
-                    let active = slot.as_ref().map(|slot| slot.active);
-                    let (connection, created) = session.snapshot_slot(&mut client, active).await?;
-                    (connection, Origin::Slot(created))
-                }
-            };
-            let snapshot = snapshot::run(&input, &facts, captured, origin, &out).await?;
-            tokio::time::sleep(config.snapshot.streaming_delay).await;
-            session.stream(client, connection, Some(snapshot.lsn), None).await
+            session.snapshot_and_stream(client, slot.as_ref(), captured).await
         }
         Start::Snapshot { stream: false } => {
             snapshot::run(&input, &facts, captured, Origin::Alone, &out).await?;
@@ -170,15 +173,7 @@ async fn run(input: SessionInput, out: mpsc::Sender<Event>) -> Result<(), Connec
         }
         Start::Nothing => Ok(()),
         Start::Stream { from, last_commit } => {
-            let mut connection = session.open_replication().await?;
-            let mut from = from;
-            if slot.is_none() {
-                let created = session.create_slot(&mut connection, &mut client).await?;
-                from = Some(created.consistent);
-            }
-            let confirmed = slot.and_then(|slot| slot.confirmed.or(slot.restart));
-            let from = from.or(confirmed);
-            session.stream(client, connection, from, last_commit).await
+            session.stream_on(client, slot, from, last_commit).await
         }
     }
 }
@@ -203,9 +198,60 @@ struct Running<'a> {
     config: &'a PostgresConfig,
     facts: &'a ServerFacts,
     out: &'a mpsc::Sender<Event>,
+    /// Of the captured tables.
+    names: Vec<String>,
 }
 
 impl Running<'_> {
+    /// Reads the tables, or the rest of them, and streams on from there.
+    async fn snapshot_and_stream(
+        &self,
+        mut client: Client,
+        slot: Option<&Slot>,
+        captured: Vec<TableId>,
+    ) -> Result<(), ConnectError> {
+        let interrupted = self.input.interrupted.clone();
+        let resumed = snapshot::resumable(self.config, self.facts, slot, interrupted);
+        let (connection, origin) = match resumed {
+            Some(resumed) => (self.open_replication().await?, Origin::Interrupted(resumed)),
+            None => {
+                let mut active = slot.map(|slot| slot.active);
+                if slot.is_some_and(|slot| slot.lost) {
+                    self.drop_slot(&mut client, "it was invalidated").await?;
+                    active = None;
+                }
+                let (connection, created) = self.snapshot_slot(&mut client, active).await?;
+                (connection, Origin::Slot(created))
+            }
+        };
+        let snapshot = snapshot::run(self.input, self.facts, captured, origin, self.out).await?;
+        tokio::time::sleep(self.config.snapshot.streaming_delay).await;
+        self.stream(client, connection, Some(snapshot.lsn), None).await
+    }
+
+    /// Streams from `from`, else from where the slot stands.
+    async fn stream_on(
+        &self,
+        mut client: Client,
+        slot: Option<Slot>,
+        mut from: Option<Lsn>,
+        last_commit: Option<Lsn>,
+    ) -> Result<(), ConnectError> {
+        if self.input.fresh {
+            let skipped = Notification::of_snapshot("SKIPPED", Vec::new());
+            if self.out.send(Event::Notification(skipped)).await.is_err() {
+                return Ok(());
+            }
+        }
+        let mut connection = self.open_replication().await?;
+        if slot.is_none() {
+            let created = self.create_slot(&mut connection, &mut client).await?;
+            from = Some(created.consistent);
+        }
+        let confirmed = slot.and_then(|slot| slot.confirmed.or(slot.restart));
+        self.stream(client, connection, from.or(confirmed), last_commit).await
+    }
+
     async fn open_replication(&self) -> Result<Connection, ConnectError> {
         let server = &self.config.server;
         Connection::open(server, &self.input.hosts, Purpose::Replication)
@@ -280,15 +326,20 @@ impl Running<'_> {
             Ok(created) => Ok((connection, created)),
             Err(error) if error.code() == Some("53400") => {
                 // No slot is free beside ours, and what ours holds is read by the snapshot anyway.
-                let name = &self.config.slot.name;
-                tracing::warn!(slot = name, "no second slot is free; recreating the slot");
-                let dropping = |error| explain(error, "dropping the replication slot", self.config);
-                client.drop_slot(name).await.map_err(dropping)?;
+                self.drop_slot(client, "no second slot is free").await?;
                 let created = self.create_slot(&mut connection, client).await?;
                 Ok((connection, created))
             }
             Err(error) => Err(explain(error, "creating a temporary slot", self.config)),
         }
+    }
+
+    /// Drops the slot, of which nothing is lost: all that it has is read by the snapshot.
+    async fn drop_slot(&self, client: &mut Client, why: &str) -> Result<(), ConnectError> {
+        let slot = &self.config.slot.name;
+        tracing::warn!(slot, why, "recreating the replication slot");
+        let dropping = |error| explain(error, "dropping the replication slot", self.config);
+        client.drop_slot(slot).await.map_err(dropping)
     }
 
     async fn stream(
@@ -301,13 +352,15 @@ impl Running<'_> {
         let from = from.unwrap_or_default();
         self.start_stream(&mut connection, from).await?;
         tracing::info!(slot = self.config.slot.name, %from, "streaming");
-        let event = Event::StreamStarted { from, last_commit, client };
+        let tables = self.names.clone();
+        let event = Event::StreamStarted { from, last_commit, client, tables };
         if self.out.send(event).await.is_err() {
             return Ok(());
         }
         let stored = self.input.stored.clone();
         let failed = |error| explain(error, "reading the replication stream", self.config);
-        let stream = Stream::new(connection, self.out.clone(), stored);
+        let ask = self.input.ask.clone();
+        let stream = Stream::new(connection, self.out.clone(), stored, ask);
         stream.run(self.status_interval()).await.map_err(failed)
     }
 

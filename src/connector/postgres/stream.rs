@@ -4,6 +4,7 @@
 
 mod cells;
 mod seal;
+mod watch;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use self::cells::{sequence, set};
 use crate::connector::postgres::config::PostgresConfig;
 use crate::connector::postgres::envelope::{Plans, meta, meta_cells};
 use crate::connector::postgres::heartbeat::Heartbeats;
+use crate::connector::postgres::incremental::Incremental;
 use crate::connector::postgres::key_change;
 use crate::connector::postgres::logical_message::{LogicalMessage, LogicalMessages};
 use crate::connector::postgres::lsn::Lsn;
@@ -64,6 +66,7 @@ pub(super) struct StreamDecoder {
     /// Rows handed out that no seal covers yet.
     unsealed_rows: usize,
     last_commit: Option<Lsn>,
+    last_xid: Option<u32>,
     last_commit_micros: i64,
     sealed_at: Instant,
     asked_at: Option<Instant>,
@@ -108,6 +111,8 @@ struct Partial {
 /// What a batch needs while it is filled.
 struct Filling<'a> {
     out: &'a mut RecordBatch,
+    /// Looks at each row, where signals are on.
+    signals: Option<&'a mut Incremental>,
     /// The cells before the columns; those of the transaction and the clock are set.
     meta: [Cell; meta::ALL],
     /// Of which position the LSN and sequence cells are.
@@ -146,6 +151,7 @@ impl StreamDecoder {
             reached: sealed,
             unsealed_rows: 0,
             last_commit,
+            last_xid: None,
             last_commit_micros: micros_now(),
             sealed_at: Instant::now(),
             asked_at: None,
@@ -193,6 +199,7 @@ impl StreamDecoder {
     pub(super) fn decode(
         &mut self,
         chunk: &Bytes,
+        signals: Option<&mut Incremental>,
         out: &mut RecordBatch,
     ) -> Result<(), ConnectError> {
         out.wire = chunk.clone();
@@ -201,7 +208,8 @@ impl StreamDecoder {
         set(&mut meta, meta::TS_MS, Cell::I64(now / 1000));
         set(&mut meta, meta::TS_US, Cell::I64(now));
         set(&mut meta, meta::TS_NS, Cell::I64(now.saturating_mul(1000)));
-        let mut filling = Filling { out, meta, meta_lsn: None, sealable: None, sealed_rows: 0 };
+        let mut filling =
+            Filling { out, signals, meta, meta_lsn: None, sealable: None, sealed_rows: 0 };
         self.set_transaction_cells(&mut filling);
         let mut frames = FrameReader::new(chunk);
         while let Some(frame) = frames.next().map_err(broken)? {
@@ -213,6 +221,7 @@ impl StreamDecoder {
                 Frame::Keepalive { wal_end, answer } => {
                     self.server_end = self.server_end.max(wal_end);
                     if self.transaction.is_none() {
+                        self.reached(wal_end, &mut filling)?;
                         self.idle(wal_end, answer, &mut filling);
                     }
                 }
@@ -233,6 +242,7 @@ impl StreamDecoder {
             Message::Insert { relation, new } => {
                 if let Some(streamed) = self.change(lsn, relation, "c") {
                     self.tallies.creates += 1;
+                    self.watch(lsn, &streamed.relation, None, Some(new), filling)?;
                     let plan = &streamed.plans.create;
                     self.row(lsn, &streamed.relation, plan, &[new], filling)?;
                 }
@@ -240,20 +250,29 @@ impl StreamDecoder {
             Message::Update { relation, old, new } => {
                 if let Some(streamed) = self.change(lsn, relation, "") {
                     self.tallies.updates += 1;
+                    let before = old.map(|(_, old)| old);
+                    self.watch(lsn, &streamed.relation, before, Some(new), filling)?;
                     self.update(lsn, &streamed, old, new, filling)?;
                 }
             }
             Message::Delete { relation, kind, old } => {
                 if let Some(streamed) = self.change(lsn, relation, "d") {
                     self.tallies.deletes += 1;
+                    self.watch(lsn, &streamed.relation, Some(old), None, filling)?;
                     self.delete(lsn, &streamed, kind, old, filling)?;
                 }
             }
             Message::Truncate { relations } => self.truncate(lsn, &relations, filling)?,
             Message::Begin { final_lsn, commit_micros, xid } => {
+                if let Some(signals) = filling.signals.as_deref_mut() {
+                    signals.transaction(xid);
+                }
                 self.begin(lsn, xid, final_lsn, commit_micros, filling);
             }
-            Message::Commit { end } => self.commit(lsn, end, filling),
+            Message::Commit { end } => {
+                self.reached(end, filling)?;
+                self.commit(lsn, end, filling);
+            }
             Message::Origin { lsn, name } => {
                 if let Some(open) = &mut self.transaction {
                     open.origin = Some((name.to_owned(), lsn));
@@ -505,12 +524,13 @@ impl StreamDecoder {
         self.tallies.transactions += 1;
         self.last_commit = Some(end);
         self.reached = self.reached.max(end);
+        self.last_xid = Some(open.xid);
         self.last_commit_micros = open.commit_micros;
         self.server_end = self.server_end.max(end);
         filling.meta_lsn = None;
         let rows = filling.out.rows.len();
         filling.sealable = Some((rows, end, open.xid, open.commit_micros));
-        if rows - filling.sealed_rows >= ROWS_PER_SEAL {
+        if rows - filling.sealed_rows >= ROWS_PER_SEAL && filling.may_seal() {
             self.seal_commit(filling);
         }
     }

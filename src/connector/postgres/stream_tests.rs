@@ -120,7 +120,7 @@ fn tuple(values: &[Option<&str>]) -> Vec<u8> {
 
 fn decode(decoder: &mut StreamDecoder, frames: Frames) -> RecordBatch {
     let mut batch = RecordBatch::default();
-    decoder.decode(&Bytes::from(frames.0), &mut batch).unwrap();
+    decoder.decode(&Bytes::from(frames.0), None, &mut batch).unwrap();
     batch
 }
 

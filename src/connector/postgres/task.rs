@@ -7,22 +7,25 @@ use std::time::Instant;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use crate::connector::postgres::client::Client;
 use crate::connector::postgres::config::PostgresConfig;
 use crate::connector::postgres::failure::{at_reconnect, explain};
 use crate::connector::postgres::heartbeat::{HeartbeatAction, Heartbeats};
+use crate::connector::postgres::incremental::{Incremental, Step};
 use crate::connector::postgres::lookup::Lookup;
 use crate::connector::postgres::lsn::Lsn;
+use crate::connector::postgres::notification::{Notification, Notifier};
 use crate::connector::postgres::offset::{Offsets, Position, inside_transaction};
 use crate::connector::postgres::session::{Event, Session, SessionInput};
+use crate::connector::postgres::signal::Execute;
 use crate::connector::postgres::slot_monitor::SlotMonitor;
-use crate::connector::postgres::snapshot::{Interrupted, read_rows};
+use crate::connector::postgres::snapshot::{self, Interrupted, read_rows};
 use crate::connector::postgres::stream::StreamDecoder;
 use crate::connector::{OffsetCommitter, SourceTask, SourceTaskContext};
 use crate::data::{RecordBatch, SourceOffset};
-use crate::error::ConnectError;
+use crate::error::{ConnectError, ErrorKind};
 use crate::metrics::set_gauge;
 
 /// Reads one database.
@@ -40,12 +43,20 @@ pub(super) struct PostgresTask {
     idle: bool,
     /// How far a snapshot has come that is not complete.
     snapshot: Option<SourceOffset>,
+    /// It is being read.
+    reading: bool,
     decoder: Option<StreamDecoder>,
     /// A chunk that a poll took and has not decoded, and whether it has Relation messages.
     chunk: Option<(Bytes, bool)>,
     lookup: Lookup,
     heartbeat_action: HeartbeatAction,
     slot_monitor: Option<SlotMonitor>,
+    notifier: Arc<Notifier>,
+    /// Signals and the incremental snapshot, where they are wanted.
+    signals: Option<Incremental>,
+    /// A snapshot that the stream waits for, and what asked for it.
+    blocking: Option<(Session, Execute)>,
+    ask: Arc<Notify>,
     stored: Arc<watch::Sender<Lsn>>,
 }
 
@@ -85,6 +96,7 @@ impl PostgresTask {
         let snapshot = snapshot.flatten();
         let lookup = Lookup::new(config.clone(), context.hosts.clone());
         let heartbeat_action = HeartbeatAction::new(config.clone(), context.hosts.clone());
+        let notifier = Arc::new(Notifier::new(&config.notifications, &config.topic_prefix));
         Ok(Self {
             config,
             context,
@@ -95,16 +107,25 @@ impl PostgresTask {
             session: None,
             idle: false,
             snapshot,
+            reading: false,
             decoder: None,
             chunk: None,
             lookup,
             heartbeat_action,
             slot_monitor: None,
+            notifier,
+            signals: None,
+            blocking: None,
+            ask: Arc::default(),
             stored: Arc::new(watch::Sender::new(stored)),
         })
     }
 
     fn start_session(&self) -> Session {
+        Session::start(self.session_input())
+    }
+
+    fn session_input(&self) -> SessionInput {
         let position = match &self.decoder {
             Some(decoder) => {
                 let (resume, last_commit) = decoder.position();
@@ -112,31 +133,38 @@ impl PostgresTask {
             }
             None => self.position,
         };
-        Session::start(SessionInput {
+        SessionInput {
             config: self.config.clone(),
             hosts: self.context.hosts.clone(),
             metrics: self.context.metrics.clone(),
             stored: self.stored.subscribe(),
+            ask: self.ask.clone(),
             position,
             interrupted: self.snapshot.as_ref().and_then(|at| Interrupted::parse(&at.offset)),
             fresh: self.fresh,
-        })
+        }
     }
 
     /// Takes the session's next event; `true` when it filled the batch.
     async fn advance(&mut self, out: &mut RecordBatch) -> Result<bool, ConnectError> {
+        if self.start_blocking() {
+            return self.advance_blocking(out).await;
+        }
         if self.session.is_none() {
             self.session = Some(self.start_session());
         }
         let Some(session) = &mut self.session else { return Ok(false) };
         let due = self.decoder.as_ref().and_then(StreamDecoder::heartbeat_due_at);
         let next = tokio::select! {
-            biased;
             next = session.next() => next,
+            step = beside(&mut self.signals), if self.decoder.is_some() => {
+                self.take(step, out);
+                return Ok(!out.is_empty());
+            }
             // The server says nothing, and so the connector does by itself.
             () = at(due), if due.is_some() => {
                 if let Some(decoder) = &mut self.decoder {
-                    decoder.beat(out);
+                    decoder.beat(self.signals.as_mut(), out);
                 }
                 self.after_beat().await?;
                 return Ok(!out.is_empty());
@@ -150,12 +178,19 @@ impl PostgresTask {
                 return Ok(false);
             }
             Err(error) => {
+                if std::mem::take(&mut self.reading) {
+                    self.tell(&Notification::of_snapshot("ABORTED", Vec::new()), out);
+                }
                 self.disconnected();
                 // A task that was connected stays: what its server refuses now may pass.
                 return Err(if self.fresh { error } else { at_reconnect(error) });
             }
         };
         match event {
+            Event::Notification(notification) => {
+                self.tell(&notification, out);
+                return Ok(!out.is_empty());
+            }
             Event::SnapshotAt(offset) => self.snapshot_at(offset, out),
             Event::Snapshot(chunk) => {
                 read_rows(&chunk, out)?;
@@ -163,6 +198,7 @@ impl PostgresTask {
             }
             Event::SnapshotEnded { point, offset } => {
                 self.snapshot = None;
+                self.reading = false;
                 self.position = Some(Position::Streaming { resume: point.lsn, last_commit: None });
                 out.seal(offset);
                 if let Some(mut heartbeats) = Heartbeats::new(&self.config) {
@@ -170,8 +206,9 @@ impl PostgresTask {
                     out.seal(self.offsets.after_snapshot(point));
                 }
             }
-            Event::StreamStarted { from, last_commit, client } => {
+            Event::StreamStarted { from, last_commit, client, tables } => {
                 self.stream_started(from, last_commit, client);
+                self.start_signals(tables);
                 return Ok(false);
             }
             Event::Stream { bytes, relations } => {
@@ -187,6 +224,7 @@ impl PostgresTask {
         self.fresh = false;
         self.position = Some(Position::SnapshotInterrupted);
         self.snapshot = Some(offset.clone());
+        self.reading = true;
         out.seal(offset);
     }
 
@@ -209,6 +247,103 @@ impl PostgresTask {
         }
     }
 
+    fn start_signals(&mut self, tables: Vec<String>) {
+        let stored = self.offsets.find(&self.context.offsets).map(|stored| stored.offset.clone());
+        let stored = stored.as_deref();
+        if self.signals.is_none() && Incremental::is_wanted(&self.config, stored) {
+            self.signals = Some(Incremental::new(
+                self.config.clone(),
+                self.context.hosts.clone(),
+                self.context.topics.clone(),
+                self.notifier.clone(),
+                self.ask.clone(),
+                stored,
+            ));
+        }
+        if let Some(signals) = &mut self.signals {
+            signals.streaming(tables);
+        }
+    }
+
+    fn take(&mut self, step: Step, out: &mut RecordBatch) {
+        let (Some(signals), Some(decoder)) = (&mut self.signals, &mut self.decoder) else { return };
+        let before = out.rows.len();
+        signals.take(step, out);
+        decoder.add_unsealed(out.rows.len() - before);
+    }
+
+    fn tell(&mut self, notification: &Notification, out: &mut RecordBatch) {
+        let Some(record) = self.notifier.tell(notification) else { return };
+        out.push_record(record);
+        if let Some(decoder) = &mut self.decoder {
+            decoder.add_unsealed(1);
+        }
+    }
+
+    /// Whether the stream waits for a snapshot; one that is asked for starts.
+    fn start_blocking(&mut self) -> bool {
+        if self.blocking.is_some() {
+            return true;
+        }
+        let (Some(signals), Some(decoder)) = (&mut self.signals, &self.decoder) else {
+            return false;
+        };
+        let Some(request) = signals.next_blocking() else { return false };
+        let names = signals.matching(&request.collections);
+        let point = decoder.read_point();
+        tracing::info!(tables = names.join(","), "the stream waits for a blocking snapshot");
+        let (input, asked) = (self.session_input(), request.clone());
+        let session = Session::of(|out| snapshot::blocking(input, asked, names, point, out));
+        self.blocking = Some((session, request));
+        true
+    }
+
+    /// Takes the next event of the snapshot that the stream waits for.
+    async fn advance_blocking(&mut self, out: &mut RecordBatch) -> Result<bool, ConnectError> {
+        let Some((session, _)) = &mut self.blocking else { return Ok(false) };
+        match session.next().await {
+            Ok(Some(Event::Snapshot(chunk))) => {
+                read_rows(&chunk, out)?;
+                if let Some(decoder) = &mut self.decoder {
+                    decoder.add_unsealed(out.rows.len());
+                }
+                Ok(true)
+            }
+            Ok(Some(Event::Notification(notification))) => {
+                self.tell(&notification, out);
+                Ok(!out.is_empty())
+            }
+            // Where it stands is not remembered: what asked for it comes again.
+            Ok(Some(_)) => Ok(false),
+            Ok(None) => {
+                tracing::info!("the blocking snapshot is complete, the stream goes on");
+                self.blocking_ended();
+                Ok(false)
+            }
+            Err(error) => {
+                self.tell(&Notification::of_snapshot("ABORTED", Vec::new()), out);
+                if error.kind() == ErrorKind::Retriable {
+                    let request = self.blocking.take().map(|(_, request)| request);
+                    if let (Some(signals), Some(request)) = (&mut self.signals, request) {
+                        signals.again(request);
+                    }
+                    return Err(error);
+                }
+                let error = error.trace();
+                tracing::error!(error, "the blocking snapshot failed, the stream goes on");
+                self.blocking_ended();
+                Ok(!out.is_empty())
+            }
+        }
+    }
+
+    fn blocking_ended(&mut self) {
+        self.blocking = None;
+        if let Some(signals) = &mut self.signals {
+            signals.blocking_ended();
+        }
+    }
+
     /// Decodes the chunk that was taken. Until its tables are looked up it stays, so that a poll that
     /// is dropped loses nothing.
     async fn decode(&mut self, out: &mut RecordBatch) -> Result<(), ConnectError> {
@@ -228,7 +363,7 @@ impl PostgresTask {
         if let Some(monitor) = &self.slot_monitor {
             decoder.set_xmin(monitor.xmin());
         }
-        decoder.decode(chunk, out)?;
+        decoder.decode(chunk, self.signals.as_mut(), out)?;
         let metrics = &self.context.metrics;
         decoder.tallies().report(metrics);
         if !out.rows.is_empty() {
@@ -291,6 +426,9 @@ impl SourceTask for PostgresTask {
         self.heartbeat_action.disconnected();
         self.slot_monitor = None;
         self.context.metrics.streaming_connected.set(0);
+        if let Some((session, _)) = self.blocking.take() {
+            session.stop().await;
+        }
         if let Some(session) = self.session.take() {
             session.stop().await;
         }
@@ -298,6 +436,14 @@ impl SourceTask for PostgresTask {
             drop_slot(&self.config, &self.context).await?;
         }
         Ok(())
+    }
+}
+
+/// What happens beside the stream.
+async fn beside(signals: &mut Option<Incremental>) -> Step {
+    match signals {
+        Some(signals) => signals.next().await,
+        None => std::future::pending().await,
     }
 }
 

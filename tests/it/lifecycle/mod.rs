@@ -6,3 +6,5 @@ mod kill;
 mod kill_in_snapshot;
 /// One transaction of many rows, in bounded memory.
 mod memory;
+/// Signals that come through Kafka.
+mod signal_topic;

@@ -6,6 +6,7 @@ mod metadata;
 mod publications;
 mod scenarios;
 mod servers;
+mod signals;
 mod snapshot;
 mod source;
 mod start;

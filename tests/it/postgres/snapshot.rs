@@ -390,3 +390,40 @@ async fn the_snapshot_list_limits_the_snapshot_and_not_the_stream() {
     assert_eq!(short(&source.take(1).await), ["c 5000"]);
     source.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn views_are_left_out_and_generated_columns_are_not() {
+    let (database, client) = filled().await;
+    client
+        .batch_execute(
+            "create view inv.bview as select * from inv.b;
+             alter table inv.b add column twice int generated always as (id * 2) stored;",
+        )
+        .await
+        .unwrap();
+    let settings = [("table.include.list", "inv.b.*"), ("snapshot.mode", "initial_only")];
+    let mut source = Source::start(&config(&database, &settings), None, false);
+    let events = source.snapshot().await;
+    assert!(events.len() == 10 && events.iter().all(|event| event.topic == "srv.inv.b"));
+    assert_eq!(events[4].value["after"], json!({"id": 5, "twice": 10}));
+    source.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn snapshot_and_stream_can_be_put_off() {
+    let (database, client) = filled().await;
+    let settings = [
+        ("table.include.list", "inv.b"),
+        ("snapshot.delay.ms", "700"),
+        ("streaming.delay.ms", "600"),
+    ];
+    let started = std::time::Instant::now();
+    let mut source = Source::start(&config(&database, &settings), None, false);
+    assert_eq!(source.snapshot().await.len(), 10);
+    assert!(started.elapsed().as_millis() >= 700);
+    client.batch_execute("insert into inv.b values (11)").await.unwrap();
+    let read = std::time::Instant::now();
+    assert_eq!(short(&source.take(1).await), ["c 11"]);
+    assert!(read.elapsed().as_millis() >= 500, "{:?}", read.elapsed());
+    source.stop().await;
+}

@@ -99,6 +99,7 @@ impl Source {
             hosts: Arc::default(),
             defaults: Arc::default(),
             metrics: Metrics::new().task("c", 0, TaskSide::Source),
+            topics: None,
         };
         let task = postgres::task(props, context).unwrap();
         let plugins = Plugins::builtin();
@@ -117,6 +118,7 @@ impl Source {
             offsets: Vec::new(),
             hosts: Arc::default(),
             metrics: Metrics::new().task("c", 0, TaskSide::Source),
+            topics: None,
         };
         let error = postgres::task(props, context).err().expect("a configuration that is refused");
         error.trace()
@@ -127,6 +129,24 @@ impl Source {
         let mut batch = RecordBatch::default();
         let polled = self.task.poll(&mut batch);
         tokio::time::timeout(Duration::from_millis(700), polled).await.is_err()
+    }
+
+    /// What comes until nothing has come for so many milliseconds.
+    pub(super) async fn rest(&mut self, millis: u64) -> Vec<Event> {
+        let mut events = Vec::new();
+        loop {
+            let mut batch = RecordBatch::default();
+            let polled = self.task.poll(&mut batch);
+            let Ok(polled) = tokio::time::timeout(Duration::from_millis(millis), polled).await
+            else {
+                return events;
+            };
+            polled.unwrap();
+            if let Some(seal) = batch.seals.last() {
+                self.sealed = Some(seal.offset.clone());
+            }
+            events.extend(batch.rows.iter().map(|row| self.event(&batch, row)));
+        }
     }
 
     /// One poll; its records.

@@ -17,6 +17,8 @@ use crate::data::SourceOffset;
 /// What a reader has to say.
 #[derive(Debug)]
 pub(super) enum Read {
+    /// The first rows of the table of this number come.
+    TableBegins(usize),
     /// Rows of the table of this number.
     Rows { table: usize, shape: Arc<ReadTable>, bytes: Bytes, rows: usize },
     /// All rows of the chunk of this number have been given.
@@ -92,6 +94,11 @@ impl Handover {
         &self.offset
     }
 
+    /// Whether everything of the table of this number has been given.
+    pub(super) fn is_read(&self, table: usize) -> bool {
+        self.tables.get(table).is_some_and(|table| table.chunks_left == 0)
+    }
+
     /// How many tables are not finished.
     pub(super) fn tables_left(&self) -> usize {
         self.tables.iter().filter(|table| table.chunks_left > 0).count()
@@ -108,6 +115,7 @@ impl Handover {
                 released
             }
             Read::ChunkEnd(chunk) => self.chunk_ends(chunk),
+            Read::TableBegins(_) => Vec::new(),
         }
     }
 

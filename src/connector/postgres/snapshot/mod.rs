@@ -5,6 +5,7 @@
 //! `plan` cuts tables into chunks, `reader` reads them, `handover` puts what comes into order,
 //! `progress` is what the stored offset remembers.
 
+mod blocking;
 mod config;
 mod handover;
 mod meter;
@@ -23,15 +24,20 @@ use tokio::sync::{OnceCell, mpsc};
 use tokio::task::JoinSet;
 use tracing::Instrument as _;
 
+pub(super) use blocking::blocking;
 pub(super) use config::{SnapshotConfig, SnapshotMode};
+pub(super) use plan::keep_read_columns;
 pub(super) use progress::{Interrupted, MEMBER};
+pub(super) use reader::{Whole, lost};
 pub(super) use resume::resumable;
-pub(super) use rows::{SnapshotChunk, read_rows};
+pub(super) use rows::{CopyLines, SnapshotChunk, read_rows};
 pub(super) use transaction::Origin;
 
 use crate::connector::postgres::client::{Client, ServerFacts, TableId};
 use crate::connector::postgres::config::PostgresConfig;
+use crate::connector::postgres::envelope::ReadPoint;
 use crate::connector::postgres::failure::explain;
+use crate::connector::postgres::notification::Notification;
 use crate::connector::postgres::offset::{Offsets, SnapshotPoint};
 use crate::connector::postgres::session::{Event, SessionInput, open_client};
 use crate::connector::postgres::snapshot::handover::{Given, Handover, Read};
@@ -61,7 +67,7 @@ pub(super) async fn run(
             tracing::info!(from = %interrupted.point.lsn, "going on with an interrupted snapshot");
             (interrupted.point, interrupted.progress)
         }
-        Origin::Slot(_) | Origin::Alone => (begun.point, progress::Progress::default()),
+        _ => (begun.point, progress::Progress::default()),
     };
     let oids: Vec<_> = tables.iter().map(|table| table.oid).collect();
     let failed = |error| explain(error, "measuring the tables", config);
@@ -85,6 +91,9 @@ pub(super) async fn run(
     let clients = join_all(input, &begun, client, threads).await?;
     let mut meter = Meter::start(&input.metrics, plan.tables.len(), plan.blocks, plan.blocks_done);
     let offsets = Offsets::new(&config.topic_prefix).of_generation(config.generation);
+    let names: Vec<_> = plan.tables.iter().map(|table| table.id.name()).collect();
+    let mut told = Told { out, names: names.join(","), rows: vec![0; names.len()] };
+    told.tell("STARTED", Vec::new()).await?;
     let mut handover = Handover::new(plan.clone(), offsets.clone(), point, progress);
     send(out, Event::SnapshotAt(handover.offset().clone())).await?;
     let shared = Arc::new(Shared {
@@ -92,9 +101,9 @@ pub(super) async fn run(
         tables: plan.tables.iter().map(|_| OnceCell::new()).collect(),
         plan,
         next: AtomicUsize::new(0),
-        point: begun.point,
+        point: ReadPoint { at: begun.point, last_commit: begun.last_commit },
     });
-    let clients = read_all(shared, clients, &mut handover, &mut meter, out).await?;
+    let clients = read_all(shared, clients, &mut handover, &mut meter, &mut told).await?;
     give(out, handover.finish(), &mut meter).await?;
     fail::fail_point!("snapshot.before-end");
     meter.ends();
@@ -102,6 +111,7 @@ pub(super) async fn run(
         client.close().await;
     }
     let offset = offsets.snapshot(point, true);
+    told.tell("COMPLETED", Vec::new()).await?;
     send(out, Event::SnapshotEnded { point, offset }).await?;
     Ok(point)
 }
@@ -126,7 +136,7 @@ async fn read_all(
     clients: Vec<Client>,
     handover: &mut Handover,
     meter: &mut Meter<'_>,
-    out: &mpsc::Sender<Event>,
+    told: &mut Told<'_>,
 ) -> Result<Vec<Client>, ConnectError> {
     let (read, mut reads) = mpsc::channel(1);
     let mut readers = JoinSet::new();
@@ -137,13 +147,25 @@ async fn read_all(
     drop(read);
     // The channel closes when all readers have ended.
     while let Some(read) = reads.recv().await {
+        let name = |table: usize| shared.plan.tables.get(table).map(|table| table.id.name());
         let ended = match &read {
-            Read::Rows { .. } => None,
-            Read::ChunkEnd(chunk) => shared.plan.chunks.get(*chunk).map(|chunk| chunk.blocks),
+            Read::TableBegins(table) => {
+                told.table_begins(name(*table).unwrap_or_default()).await?;
+                None
+            }
+            Read::Rows { table, rows, .. } => {
+                told.add(*table, *rows);
+                None
+            }
+            Read::ChunkEnd(chunk) => shared.plan.chunks.get(*chunk),
         };
-        give(out, handover.take(read), meter).await?;
-        if let Some(blocks) = ended {
-            meter.chunk(blocks, handover.tables_left());
+        give(told.out, handover.take(read), meter).await?;
+        if let Some(chunk) = ended {
+            if handover.is_read(chunk.table) {
+                let name = name(chunk.table).unwrap_or_default();
+                told.table_ends(chunk.table, name).await?;
+            }
+            meter.chunk(chunk.blocks, handover.tables_left());
             fail::fail_point!("snapshot.after-chunk");
         }
     }
@@ -155,6 +177,50 @@ async fn read_all(
         clients.push(ended?);
     }
     Ok(clients)
+}
+
+/// What is told of a snapshot.
+struct Told<'a> {
+    out: &'a mpsc::Sender<Event>,
+    /// Of all tables.
+    names: String,
+    /// Read of each table.
+    rows: Vec<u64>,
+}
+
+impl Told<'_> {
+    fn add(&mut self, table: usize, rows: usize) {
+        if let Some(total) = self.rows.get_mut(table) {
+            *total += rows as u64;
+        }
+    }
+
+    async fn table_begins(&self, name: String) -> Result<(), ConnectError> {
+        let data = vec![
+            ("data_collections", self.names.clone()),
+            ("current_collection_in_progress", name),
+        ];
+        self.tell("IN_PROGRESS", data).await
+    }
+
+    async fn table_ends(&self, table: usize, name: String) -> Result<(), ConnectError> {
+        let rows = self.rows.get(table).copied().unwrap_or_default();
+        let data = vec![
+            ("data_collections", self.names.clone()),
+            ("scanned_collection", name),
+            ("total_rows_scanned", rows.to_string()),
+            ("status", "SUCCEEDED".to_owned()),
+        ];
+        self.tell("TABLE_SCAN_COMPLETED", data).await
+    }
+
+    async fn tell(
+        &self,
+        kind: &'static str,
+        data: Vec<(&'static str, String)>,
+    ) -> Result<(), ConnectError> {
+        send(self.out, Event::Notification(Notification::of_snapshot(kind, data))).await
+    }
 }
 
 async fn give(

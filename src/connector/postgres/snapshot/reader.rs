@@ -8,8 +8,8 @@ use tokio::sync::{OnceCell, mpsc};
 
 use crate::connector::postgres::client::Client;
 use crate::connector::postgres::config::PostgresConfig;
+use crate::connector::postgres::envelope::ReadPoint;
 use crate::connector::postgres::failure::explain;
-use crate::connector::postgres::offset::SnapshotPoint;
 use crate::connector::postgres::relation::{Relation, TableShape};
 use crate::connector::postgres::snapshot::handover::Read;
 use crate::connector::postgres::snapshot::plan::{Plan, keep_read_columns, statement};
@@ -31,7 +31,7 @@ pub(super) struct Shared {
     /// table must be the same.
     pub(super) tables: Vec<OnceCell<KnownTable>>,
     /// As of when the rows are.
-    pub(super) point: SnapshotPoint,
+    pub(super) point: ReadPoint,
 }
 
 /// A table's columns, and what its rows become.
@@ -54,7 +54,7 @@ pub(super) async fn run(
         let name = planned.id.name();
         let doing = format!("Snapshotting of table {name}");
         let failed = |error| explain(error, &doing, &shared.config);
-        let known = shared.known(chunk.table, &mut client).await?;
+        let known = shared.known(chunk.table, &mut client, &out).await?;
         let overridden = shared.config.snapshot.statements.get(&name).map(String::as_str);
         let sql =
             statement(&planned.id, &known.shape, planned.cut.as_ref(), &chunk.part, overridden);
@@ -76,7 +76,12 @@ pub(super) fn given_up() -> ConnectError {
 }
 
 impl Shared {
-    async fn known(&self, table: usize, client: &mut Client) -> Result<KnownTable, ConnectError> {
+    async fn known(
+        &self,
+        table: usize,
+        client: &mut Client,
+        out: &mpsc::Sender<Read>,
+    ) -> Result<KnownTable, ConnectError> {
         let (Some(planned), Some(cell)) = (self.plan.tables.get(table), self.tables.get(table))
         else {
             return Err(ConnectError::fatal("a chunk of a table that is not planned"));
@@ -91,6 +96,7 @@ impl Shared {
             let types = client.types(&shape.type_oids()).await.map_err(failed)?;
             let (relation, plans) = Relation::read(&shape, &types, &self.config, self.point)?;
             tracing::info!(table = id.name(), chunks = planned.chunks, "reading a table");
+            out.send(Read::TableBegins(table)).await.map_err(|_| given_up())?;
             let read = Arc::new(ReadTable { relation, plans });
             Ok(KnownTable { shape: Arc::new(shape), read })
         };

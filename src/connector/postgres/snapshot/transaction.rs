@@ -2,7 +2,9 @@
 
 use crate::connector::postgres::client::{Client, ServerFacts, TableId, literal, lsn};
 use crate::connector::postgres::config::PostgresConfig;
+use crate::connector::postgres::envelope::ReadPoint;
 use crate::connector::postgres::failure::explain;
+use crate::connector::postgres::lsn::Lsn;
 use crate::connector::postgres::offset::SnapshotPoint;
 use crate::connector::postgres::replication::CreatedSlot;
 use crate::connector::postgres::session::{SessionInput, open_client};
@@ -19,6 +21,8 @@ pub(in crate::connector::postgres) enum Origin {
     Interrupted(Interrupted),
     /// No slot: nothing is streamed from there.
     Alone,
+    /// Beside a stream that waits, whose rows say that they are of here.
+    Beside(ReadPoint),
 }
 
 /// A snapshot that can be read.
@@ -26,6 +30,8 @@ pub(in crate::connector::postgres) enum Origin {
 pub(super) struct Begun {
     /// As of when rows are read.
     pub(super) point: SnapshotPoint,
+    /// The first member of `source.sequence`.
+    pub(super) last_commit: Option<Lsn>,
     /// The first transaction that may be missing in it.
     pub(super) xmin: u32,
     /// All statements see the same rows.
@@ -45,7 +51,7 @@ pub(super) async fn begin(
     // Reading may take as long as it takes.
     client.execute("set statement_timeout = 0").await.map_err(failed)?;
     let isolation = match origin {
-        Origin::Alone => config.snapshot.isolation,
+        Origin::Alone | Origin::Beside(_) => config.snapshot.isolation,
         Origin::Slot(_) | Origin::Interrupted(_) => Isolation::RepeatableRead,
     };
     client.execute(begin_statement(isolation, facts.in_recovery)).await.map_err(failed)?;
@@ -81,12 +87,12 @@ pub(super) async fn begin(
             ]
         }
     };
-    Ok(Begun {
-        point: SnapshotPoint { lsn, xid, ts_usec: micros.parse().unwrap_or_default() },
-        xmin: xmin.parse().unwrap_or_default(),
-        stable,
-        join,
-    })
+    let ts_usec = micros.parse().unwrap_or_default();
+    let (point, last_commit) = match origin {
+        Origin::Beside(read) => (SnapshotPoint { ts_usec, ..read.at }, read.last_commit),
+        _ => (SnapshotPoint { lsn, xid, ts_usec }, None),
+    };
+    Ok(Begun { point, last_commit, xmin: xmin.parse().unwrap_or_default(), stable, join })
 }
 
 fn begin_statement(isolation: Isolation, in_recovery: bool) -> &'static str {

@@ -3,8 +3,10 @@
 
 use std::time::{Duration, Instant};
 
+use super::watch::completed;
 use super::{Filling, StreamDecoder};
 use crate::connector::postgres::heartbeat::Heartbeats;
+use crate::connector::postgres::incremental::Incremental;
 use crate::connector::postgres::lsn::Lsn;
 use crate::data::{RecordBatch, Seal};
 
@@ -20,7 +22,7 @@ const URGENT: Duration = Duration::from_secs(1);
 impl StreamDecoder {
     pub(super) fn seal_commit(&mut self, filling: &mut Filling<'_>) {
         let Some((rows, end, xid, micros)) = filling.sealable.take() else { return };
-        let offset = self.offsets.committed(end, Some(xid), micros);
+        let offset = filling.completed(self.offsets.committed(end, Some(xid), micros));
         filling.out.seals.push(Seal { rows, offset });
         self.unsealed_rows = filling.out.rows.len() - rows;
         filling.sealed_rows = rows;
@@ -29,6 +31,9 @@ impl StreamDecoder {
     }
 
     pub(super) fn end_of_chunk(&mut self, filling: &mut Filling<'_>) {
+        if !filling.may_seal() {
+            return;
+        }
         if self.transaction.is_none() && self.heartbeat(filling.out) {
             match filling.sealable {
                 Some(_) => {
@@ -54,6 +59,9 @@ impl StreamDecoder {
     /// All that was committed before `wal_end` has been handed out.
     pub(super) fn idle(&mut self, wal_end: Lsn, answer: bool, filling: &mut Filling<'_>) {
         self.reached = self.reached.max(wal_end);
+        if !filling.may_seal() {
+            return;
+        }
         if self.heartbeat(filling.out) {
             return self.seal_idle(self.reached, filling);
         }
@@ -90,9 +98,16 @@ impl StreamDecoder {
     }
 
     /// A heartbeat with the position that was reached, into an empty batch.
-    pub(in crate::connector::postgres) fn beat(&mut self, out: &mut RecordBatch) {
-        if self.transaction.is_none() && self.heartbeat(out) {
-            out.seal(self.offsets.committed(self.reached, None, self.last_commit_micros));
+    pub(in crate::connector::postgres) fn beat(
+        &mut self,
+        signals: Option<&mut Incremental>,
+        out: &mut RecordBatch,
+    ) {
+        // What a signal holds back is declared behind what it asked for.
+        let held = signals.as_ref().is_some_and(|signals| signals.holds_offsets());
+        if self.transaction.is_none() && !held && self.heartbeat(out) {
+            let offset = self.offsets.committed(self.reached, None, self.last_commit_micros);
+            out.seal(completed(signals, offset));
             self.unsealed_rows = 0;
             self.sealed = self.reached;
             self.sealed_at = Instant::now();
@@ -107,6 +122,7 @@ impl StreamDecoder {
 
     pub(super) fn seal_idle(&mut self, position: Lsn, filling: &mut Filling<'_>) {
         let offset = self.offsets.committed(position, None, self.last_commit_micros);
+        let offset = filling.completed(offset);
         filling.out.seal(offset);
         filling.sealable = None;
         filling.sealed_rows = filling.out.rows.len();
