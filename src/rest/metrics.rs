@@ -16,5 +16,6 @@ use super::Api;
 )]
 pub(super) async fn metrics(State(api): State<Api>) -> Response {
     let form = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    api.herder.refresh_metrics();
     ([(CONTENT_TYPE, form)], api.metrics.encode()).into_response()
 }

@@ -35,6 +35,11 @@ impl StatusBoard {
         self.reported.notify_one();
     }
 
+    /// How many statuses still have to be stored.
+    pub(crate) fn len(&self) -> usize {
+        self.lock().len()
+    }
+
     /// Stores what is reported until `end`, and then what is left.
     pub(crate) async fn run(&self, store: &Store, end: CancellationToken) {
         let mut backoff = Backoff::new();

@@ -1,6 +1,7 @@
 //! The dead letter queue of a sink: rejected records, byte for byte, with where and why as headers
 //! (KIP-298, Kafka Connect's `DeadLetterQueueReporter`).
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::Parsed;
@@ -10,6 +11,7 @@ use crate::kafka::{
     Admin, ClientProps, Message, MessageBatch, MessageHeaders, NewTopic, Outgoing, Producer,
     Refused, Reports,
 };
+use crate::metrics::TaskMetrics;
 use crate::runtime::connector_config::{
     DLQ_CONTEXT_HEADERS_ENABLE, DLQ_TOPIC_NAME, DLQ_TOPIC_REPLICATION_FACTOR,
 };
@@ -26,6 +28,7 @@ pub(super) struct DeadLetters {
     topic: String,
     context_headers: bool,
     id: TaskId,
+    metrics: Arc<TaskMetrics>,
     outstanding: u64,
 }
 
@@ -50,6 +53,7 @@ impl DeadLetters {
         config: &Parsed,
         id: &TaskId,
         props: ClientProps<'_>,
+        metrics: &Arc<TaskMetrics>,
     ) -> Result<Option<Self>, ConnectError> {
         let topic = config.string(DLQ_TOPIC_NAME);
         if topic.is_empty() {
@@ -77,7 +81,8 @@ impl DeadLetters {
         let producer_id = format!("connector-dlq-producer-{id}");
         let producer = Producer::new(&ClientProps { client_id: &producer_id, ..props })?;
         let context_headers = config.boolean(DLQ_CONTEXT_HEADERS_ENABLE);
-        Ok(Some(Self { producer, topic, context_headers, id: id.clone(), outstanding: 0 }))
+        let (id, metrics) = (id.clone(), Arc::clone(metrics));
+        Ok(Some(Self { producer, topic, context_headers, id, metrics, outstanding: 0 }))
     }
 
     /// Sends a rejected record on.
@@ -96,6 +101,7 @@ impl DeadLetters {
             timestamp_ms: message.timestamp_ms,
             headers: Some(self.headers(letter)),
         };
+        self.metrics.dead_letter_requests.inc();
         loop {
             match self.producer.send(&mut outgoing, 0) {
                 Ok(()) => break,
@@ -126,6 +132,8 @@ impl DeadLetters {
         let mut reports = Reports::default();
         self.producer.take_reports(&mut reports);
         let settled = reports.delivered.iter().chain(&reports.failed);
+        let failed_count = reports.failed.iter().map(|(_, count)| u64::from(*count)).sum();
+        self.metrics.dead_letter_failures.inc_by(failed_count);
         self.outstanding -= settled.map(|(_, count)| u64::from(*count)).sum::<u64>();
         match reports.errors.pop() {
             None => self.producer.check(),

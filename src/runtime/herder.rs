@@ -13,7 +13,7 @@ use tokio::time::timeout;
 
 use crate::config::Props;
 use crate::error::ConnectError;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, set_gauge};
 use crate::plugin::Plugins;
 use crate::runtime::assembly::Assembly;
 use crate::runtime::cluster::Cluster;
@@ -383,6 +383,18 @@ impl Herder {
     pub async fn validate(&self, config: &SubmittedProps) -> Result<ConfigInfos, ValidationError> {
         let scope = ValidationScope::of(self.plugins(), self.config());
         validation::validate(&scope, config).await
+    }
+
+    /// Brings the metrics up to date that are only read when somebody asks.
+    pub fn refresh_metrics(&self) {
+        let worker = self.shared.assembly.metrics.worker();
+        set_gauge(&worker.statuses_unstored, self.shared.board.len() as u64);
+        let (used, idle) = self.store().connections();
+        set_gauge(&worker.database_connections_used, used);
+        set_gauge(&worker.database_connections_idle, idle);
+        let runtime = tokio::runtime::Handle::current().metrics();
+        set_gauge(&worker.runtime_tasks, runtime.num_alive_tasks() as u64);
+        set_gauge(&worker.runtime_queue, runtime.global_queue_depth() as u64);
     }
 
     /// Whether the worker can do its work. Answers within 10 s.

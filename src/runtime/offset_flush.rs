@@ -162,6 +162,7 @@ impl Storing {
             }
             let mut wanted = self.wanted.borrow_and_update().clone();
             while let Err(error) = self.store(&wanted).await {
+                self.to.metrics.offset_commit_outcomes.failure();
                 if error.kind() != ErrorKind::Retriable {
                     return Err(error);
                 }
@@ -196,8 +197,11 @@ impl Storing {
             return Ok(());
         }
         fail::fail_point!("source.before-store");
+        let began = Instant::now();
         self.to.store.put_source_offsets(&self.to.lease, &moved).await.map_err(task_error)?;
         fail::fail_point!("source.after-store");
+        self.to.metrics.offset_commit.record(began.elapsed());
+        self.to.metrics.offset_commit_outcomes.success();
         self.to.metrics.offset_commits.inc();
         for offset in &moved {
             if let Err(error) = self.to.committer.commit(offset).await {

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use crate::data::TopicPartition;
 use crate::error::ConnectError;
-use crate::kafka::Consumer;
+use crate::kafka::{Consumer, MessageBatch};
 use crate::metrics::TaskMetrics;
 use crate::runtime::ledger::task_error;
 use crate::runtime::task::Backoff;
@@ -20,12 +20,21 @@ const INTERVAL: Duration = Duration::from_secs(1);
 /// After this a topic that still gives records is recorded again, should its record have been reset.
 const TOPICS_AGAIN: Duration = Duration::from_secs(30);
 
+/// How far a partition was consumed and committed.
+#[derive(Debug, Clone, Copy)]
+struct Position {
+    consumed: i64,
+    committed: i64,
+}
+
 /// The offsets of the assigned partitions on their way to the group and to the state database.
 pub(super) struct Commits {
     store: Store,
     lease: Lease,
     metrics: Arc<TaskMetrics>,
     assigned: BTreeSet<TopicPartition>,
+    /// What was consumed of each partition and not committed: the next offset of each.
+    positions: BTreeMap<TopicPartition, Position>,
     /// Durable, but the group does not know.
     for_group: BTreeMap<TopicPartition, i64>,
     /// The group knows, the state database does not.
@@ -49,6 +58,7 @@ impl Commits {
             lease,
             metrics,
             assigned: BTreeSet::new(),
+            positions: BTreeMap::new(),
             for_group: BTreeMap::new(),
             for_mirror: BTreeMap::new(),
             topics: track_topics.then(BTreeMap::new),
@@ -61,6 +71,33 @@ impl Commits {
     /// The assigned partitions.
     pub(super) fn partitions(&self) -> Vec<TopicPartition> {
         self.assigned.iter().cloned().collect()
+    }
+
+    /// How many partitions are assigned.
+    pub(super) fn partition_count(&self) -> i64 {
+        i64::try_from(self.assigned.len()).unwrap_or(i64::MAX)
+    }
+
+    /// Counts a consumed batch as not committed.
+    pub(super) fn consumed(&mut self, batch: &MessageBatch) {
+        let mut ends: Vec<Option<(i64, i64)>> = vec![None; batch.partitions.len()];
+        for message in &batch.messages {
+            let end = &mut ends[message.partition as usize];
+            let first = end.map_or(message.offset, |(first, _)| first);
+            *end = Some((first, message.offset + 1));
+        }
+        for (partition, end) in batch.partitions.iter().zip(ends) {
+            let Some((first, next)) = end else { continue };
+            let fresh = Position { consumed: next, committed: first };
+            self.positions.entry(partition.clone()).or_insert(fresh).consumed = next;
+        }
+        self.show_active();
+    }
+
+    fn show_active(&self) {
+        let behind = |position: &Position| position.consumed - position.committed;
+        let active = self.positions.values().map(behind).sum::<i64>();
+        self.metrics.sink_record_active.set(u64::try_from(active).unwrap_or(0));
     }
 
     /// Which of `partitions` are assigned.
@@ -78,7 +115,9 @@ impl Commits {
             self.assigned.remove(partition);
             self.for_group.remove(partition);
             self.for_mirror.remove(partition);
+            self.positions.remove(partition);
         }
+        self.show_active();
     }
 
     /// Remembers that records of these partitions' topics were converted.
@@ -104,7 +143,7 @@ impl Commits {
     }
 
     /// Commits `offsets`, and what could not be committed before, to the group and then to the state
-    /// database.
+    /// database. Says whether there was anything.
     ///
     /// # Errors
     /// Retriable when either is away; fatal when the task is fenced.
@@ -112,14 +151,23 @@ impl Commits {
         &mut self,
         consumer: &Consumer,
         offsets: Vec<(TopicPartition, i64)>,
-    ) -> Result<(), ConnectError> {
+    ) -> Result<bool, ConnectError> {
         self.due = Instant::now() + INTERVAL;
         let ours = offsets.into_iter().filter(|(partition, _)| self.assigned.contains(partition));
         self.for_group.extend(ours);
+        let anything = !self.for_group.is_empty() || !self.for_mirror.is_empty();
         if !self.for_group.is_empty() {
             fail::fail_point!("sink.before-commit");
             let moved: Vec<_> = pairs(&self.for_group);
+            let number = self.metrics.offset_commit_seq_no.get() + 1;
+            self.metrics.offset_commit_seq_no.set(number);
             consumer.commit(&moved).await?;
+            for (partition, next) in &moved {
+                if let Some(position) = self.positions.get_mut(partition) {
+                    position.committed = (*next).min(position.consumed);
+                }
+            }
+            self.show_active();
             self.for_mirror.append(&mut self.for_group);
             self.metrics.offset_commits.inc();
         }
@@ -130,7 +178,7 @@ impl Commits {
         }
         self.record_topics().await?;
         self.backoff.reset();
-        Ok(())
+        Ok(anything)
     }
 
     async fn record_topics(&mut self) -> Result<(), ConnectError> {

@@ -156,7 +156,7 @@ impl Runner {
         let framework = connector_config(PluginKind::Sink).parse(&config)?;
         let subscription = Subscription::new(&framework, &id);
         let props = subscription.props(&worker, &config);
-        let dead_letters = DeadLetters::open(&framework, &id, props).await?;
+        let dead_letters = DeadLetters::open(&framework, &id, props, &metrics).await?;
         let consumer = subscription.join(&worker, &config)?;
         let commits =
             Commits::new(parts.store, parts.lease, metrics.clone(), worker.topic_tracking_enable);
@@ -223,6 +223,8 @@ impl Runner {
     /// Converts a consumed batch and has the task take it.
     async fn deliver(&mut self, messages: MessageBatch) -> Result<Step, ConnectError> {
         self.metrics.sink_record_read.inc_by(messages.messages.len() as u64);
+        self.metrics.batch_size.record(messages.messages.len() as u64);
+        self.commits.consumed(&messages);
         let mut backoff = Backoff::new();
         let ours = loop {
             let ours = self.commits.are_assigned(&messages.partitions);
@@ -301,7 +303,11 @@ impl Runner {
     ) -> Result<Step, ConnectError> {
         let mut backoff = Backoff::new();
         loop {
+            let began = Instant::now();
             let taken = self.task.put(batch).await;
+            if messages.is_some() {
+                self.metrics.put_batch.record(began.elapsed());
+            }
             // Before anything behind the records can be committed.
             self.report_errants(messages).await?;
             let Err(error) = taken else {
@@ -362,7 +368,8 @@ impl Runner {
             _ => class_of(&self.config, VALUE_CONVERTER, "the worker's"),
         };
         let place = Place { messages, index };
-        self.tolerance.log(stage, class, &place, &error);
+        self.metrics.record_failed();
+        self.log_error(stage, class, &place, &error);
         if self.tolerance.judge(stage, error.kind(), 0, Duration::ZERO) != Verdict::Skip {
             return Err(exceeded(
                 ConnectError::data(format!("{stage} failed on the record at {place}"))
@@ -375,6 +382,12 @@ impl Runner {
             dead_letters.send(letter).await?;
         }
         Ok(())
+    }
+
+    fn log_error(&self, stage: Stage, class: &str, place: &Place<'_>, error: &ConnectError) {
+        if self.tolerance.log(stage, class, place, error) {
+            self.metrics.errors_logged.inc();
+        }
     }
 
     /// Deals with the records that the task passed over.
@@ -390,7 +403,8 @@ impl Runner {
             });
             let Some(index) = index else { continue };
             let (stage, place) = (Stage::TaskPut, Place { messages, index });
-            self.tolerance.log(stage, SINK_TASK_CLASS, &place, &error);
+            self.metrics.record_failed();
+            self.log_error(stage, SINK_TASK_CLASS, &place, &error);
             self.metrics.errors_skipped.inc();
             if let Some(dead_letters) = &mut self.dead_letters {
                 let message = &messages.messages[index];
@@ -425,6 +439,7 @@ impl Runner {
             tracing::warn!(error, "the assignment was not taken");
         }
         self.commits.assigned(partitions);
+        self.metrics.partition_count.set(self.commits.partition_count());
         tracing::info!(partitions = partitions.len(), "partitions opened");
         Ok(Step::Next)
     }
@@ -449,6 +464,7 @@ impl Runner {
 
     async fn close(&mut self, partitions: &[TopicPartition]) {
         self.commits.revoked(partitions);
+        self.metrics.partition_count.set(self.commits.partition_count());
         if let Err(error) = self.task.close(partitions).await {
             let error = error.trace();
             tracing::warn!(error, "partitions were not closed cleanly");
@@ -461,10 +477,12 @@ impl Runner {
         if let Some(dead_letters) = &mut self.dead_letters {
             dead_letters.flush().await?;
         }
+        let began = Instant::now();
         let committed = match self.task.pre_commit().await {
             Ok(offsets) => self.commits.commit(&self.consumer, offsets).await,
             Err(error) => Err(error),
         };
+        self.count_commit(&committed, began.elapsed());
         let Err(error) = committed else {
             self.set_trouble(None);
             return Ok(());
@@ -478,6 +496,22 @@ impl Runner {
         self.metrics.retries.inc();
         self.set_trouble(Some(retrying(&error, delay)));
         Ok(())
+    }
+
+    fn count_commit(&self, committed: &Result<bool, ConnectError>, took: Duration) {
+        match committed {
+            Ok(true) => {
+                self.metrics.offset_commit.record(took);
+                self.metrics.offset_commit_outcomes.success();
+                self.metrics.offset_commit_completion.inc();
+                self.metrics.progressed();
+            }
+            Ok(false) => {}
+            Err(_) => {
+                self.metrics.offset_commit_outcomes.failure();
+                self.metrics.offset_commit_skip.inc();
+            }
+        }
     }
 
     /// Pauses or resumes consumption as the connector's target state says.

@@ -138,7 +138,9 @@ impl Progress {
         for (group, count) in reports.delivered.drain(..) {
             self.submitted.acknowledge(group, count);
             self.metrics.source_record_write.inc_by(count.into());
+            self.metrics.progressed();
         }
+        self.metrics.source_record_active.set(self.submitted.outstanding());
         let lost = self.settle_failures(&mut reports);
         reports.clear();
         self.reports = reports;
@@ -173,6 +175,7 @@ impl Progress {
         };
         let unforgivable = reports.errors.iter().position(|error| verdict(error) != Verdict::Skip);
         for (group, count) in reports.failed.drain(..) {
+            self.metrics.record_failed();
             if unforgivable.is_none() {
                 self.submitted.acknowledge(group, count);
                 self.metrics.errors_skipped.inc_by(count.into());

@@ -8,6 +8,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use crate::config::Props;
 use crate::connector::SourceTask;
 use crate::converter::{Converter, HeaderConverter};
@@ -174,13 +176,17 @@ impl Runner {
     /// Polls the source while progress is settled beside it. `None`: the task was cancelled.
     async fn poll(&mut self) -> Result<Option<Result<(), ConnectError>>, ConnectError> {
         self.batch.clear();
+        let began = Instant::now();
         let poll = self.task.poll(&mut self.batch);
         tokio::pin!(poll);
         loop {
             tokio::select! {
                 biased;
                 () = self.control.cancel.cancelled() => return Ok(None),
-                result = &mut poll => return Ok(Some(result)),
+                result = &mut poll => {
+                    self.metrics.poll_batch.record(began.elapsed());
+                    return Ok(Some(result));
+                }
                 settled = self.progress.turn() => settled?,
             }
         }
@@ -227,6 +233,7 @@ impl Runner {
             return Ok(Step::Next);
         }
         self.metrics.source_record_poll.inc_by(self.batch.rows.len() as u64);
+        self.metrics.batch_size.record(self.batch.rows.len() as u64);
         if self.prepare_batch().await? == Step::Cancelled {
             return Ok(Step::Cancelled);
         }
@@ -283,7 +290,10 @@ impl Runner {
             Stage::KafkaProduce => "org.apache.kafka.clients.producer.KafkaProducer",
             _ => class_of(&self.config, VALUE_CONVERTER, "the worker's"),
         };
-        self.tolerance.log(stage, class, &self.encoder.topic(), &error);
+        self.metrics.record_failed();
+        if self.tolerance.log(stage, class, &self.encoder.topic(), &error) {
+            self.metrics.errors_logged.inc();
+        }
         match self.tolerance.judge(stage, error.kind(), 0, Duration::ZERO) {
             Verdict::Skip => {
                 self.metrics.errors_skipped.inc();

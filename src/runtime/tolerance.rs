@@ -120,14 +120,21 @@ impl Tolerance {
     }
 
     /// Writes the log line of a failed record, when they are wanted. `place` says which record, in
-    /// Kafka's coordinates; contents are never logged.
-    pub fn log(&self, stage: Stage, class: &str, place: &dyn fmt::Display, error: &ConnectError) {
+    /// Kafka's coordinates; contents are never logged. Says whether it was written.
+    pub fn log(
+        &self,
+        stage: Stage,
+        class: &str,
+        place: &dyn fmt::Display,
+        error: &ConnectError,
+    ) -> bool {
         if !self.log {
-            return;
+            return false;
         }
         let record = if self.log_coordinates { place.to_string() } else { String::new() };
         let error = error.trace();
         tracing::error!(%stage, class, record, error, "error encountered in task");
+        true
     }
 }
 

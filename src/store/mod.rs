@@ -75,6 +75,12 @@ impl Store {
         Ok(())
     }
 
+    /// How many connections are in use, and how many idle.
+    pub fn connections(&self) -> (u64, u64) {
+        let idle = self.pool.num_idle() as u64;
+        (u64::from(self.pool.size()).saturating_sub(idle), idle)
+    }
+
     /// Closes every connection.
     pub async fn close(&self) {
         self.pool.close().await;

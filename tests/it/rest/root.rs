@@ -1,9 +1,7 @@
 //! `/`, `/health`, `/metrics`, `/openapi.json` (checklist 28 to 32).
 
-use serde_json::json;
 
-use super::client::{Name, call, get, is_ours};
-use crate::support::{eventually_async, unique};
+use super::client::{call, get, is_ours};
 
 #[tokio::test]
 async fn the_version_opens_feature_gates() {
@@ -22,26 +20,6 @@ async fn a_worker_that_is_up_is_healthy() {
         "{\"status\":\"healthy\",\"message\":\"Worker has completed startup and is ready to handle \
          requests.\"}"
     );
-}
-
-#[tokio::test]
-async fn metrics_are_openmetrics_text() {
-    if !is_ours() {
-        return;
-    }
-    let name = Name::new();
-    name.source(json!({"test.records": "1", "topic": unique("metrics")})).await.is(201);
-    let series = format!(
-        "kafka_connect_source_task_source_record_poll_total{{connector=\"{}\",task=\"0\"}} 1",
-        name.0
-    );
-    eventually_async("the record is counted", 20, || async {
-        let answer = get("/metrics").await.is(200);
-        assert!(answer.header("content-type").unwrap().starts_with("application/openmetrics-text"));
-        assert!(answer.text.ends_with("# EOF\n"), "{answer:?}");
-        if answer.text.contains(&series) { Ok(()) } else { Err(answer) }
-    })
-    .await;
 }
 
 #[tokio::test]
