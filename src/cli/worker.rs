@@ -83,6 +83,14 @@ async fn serve(
     if let Some(folder) = &config.connectors_dir {
         files.extend(super::json_files(Path::new(folder)).context("connectors.dir")?);
     }
+    for (provider, setting) in config.providers.unbounded() {
+        warn!(
+            provider,
+            setting,
+            "whoever may post a connector can read everything that this config provider can; bound \
+             it by the setting"
+        );
+    }
     let store = connect_store(&config).await?;
     let metrics = Arc::new(Metrics::new());
     let (herder, running) = Herder::start(config, Plugins::builtin(), metrics.clone(), store);

@@ -7,6 +7,7 @@ mod def;
 mod memory_budget;
 mod parsed;
 mod properties;
+mod providers;
 mod reference;
 mod resolve;
 mod secret;
@@ -20,6 +21,7 @@ pub use def::{
 pub use memory_budget::{MemoryBudget, MemoryShare};
 pub use parsed::Parsed;
 pub use properties::parse_properties;
+pub use providers::{ConfigProviders, Resolved};
 pub use reference::reference;
 pub use resolve::HostMap;
 pub use secret::Secret;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::config::{Props, with_prefix};
+use crate::config::{Props, Resolved, with_prefix};
 use crate::connector::{Connector, ConnectorContext, SinkTaskContext, SourceTaskContext};
 use crate::converter::{Converter, ConverterContext, HeaderConverter, Role};
 use crate::error::{ConnectError, ErrorKind};
@@ -17,6 +17,7 @@ use crate::runtime::entity::{ConnectorKind, TaskId};
 use crate::runtime::errant::ErrantRecords;
 use crate::runtime::ledger::Ledger;
 use crate::runtime::panics;
+use crate::runtime::resolution::resolved;
 use crate::runtime::sink_task::{SinkTaskParts, run_sink_task};
 use crate::runtime::source_task::{SourceTaskParts, run_source_task};
 use crate::runtime::task::TaskControl;
@@ -73,11 +74,21 @@ impl Assembly {
         self.plugin(config).map(|plugin| plugin.version.to_owned())
     }
 
-    /// The configurations of a connector's tasks.
+    /// A configuration with its references resolved: for the memory of what runs, never to be kept
+    /// or shown.
+    ///
+    /// # Errors
+    /// When a provider cannot answer.
+    pub(crate) async fn resolve(&self, config: &Props) -> Result<Resolved, ConnectError> {
+        resolved(&self.worker.providers, config.clone()).await
+    }
+
+    /// The configurations of a connector's tasks, as they may be stored: with references.
     ///
     /// # Errors
     /// Why the connector cannot be started.
-    pub(crate) fn plan(&self, name: &str, config: &Props) -> Result<Vec<Props>, ConnectError> {
+    pub(crate) fn plan(&self, name: &str, resolved: &Resolved) -> Result<Vec<Props>, ConnectError> {
+        let config = &resolved.props;
         let plugin = self.known_plugin(config)?;
         let framework = connector_config(plugin.kind()).parse(config)?;
         let tasks_max = usize::try_from(framework.integer(TASKS_MAX)).unwrap_or(1);
@@ -90,7 +101,8 @@ impl Assembly {
             }
             tracing::warn!(connector = name, "{text}");
         }
-        Ok(configs.into_iter().map(|task| with_framework_keys(plugin, config, task)).collect())
+        let stored = |task| resolved.restored(with_framework_keys(plugin, config, task));
+        Ok(configs.into_iter().map(stored).collect())
     }
 
     /// Makes the connector, which plans.
@@ -111,7 +123,16 @@ impl Assembly {
         panics::caught(|| construct(config, context))
     }
 
-    /// Makes a task.
+    /// The metrics of a task; `None` when its class is none of this worker.
+    pub(crate) fn task_metrics(&self, id: &TaskId, config: &Props) -> Option<Arc<TaskMetrics>> {
+        let side = match self.plugin(config)?.kind() {
+            PluginKind::Sink => TaskSide::Sink,
+            _ => TaskSide::Source,
+        };
+        Some(self.metrics.task(&id.connector, id.task, side))
+    }
+
+    /// Makes a task from resolved configurations.
     ///
     /// # Errors
     /// Why it cannot be made; retriable when only the state database is away.

@@ -10,6 +10,7 @@ mod entity;
 mod leases;
 mod offsets;
 mod panics;
+mod resolution;
 mod runner;
 mod state;
 mod supervisor;

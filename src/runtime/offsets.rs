@@ -55,7 +55,7 @@ impl Herder {
     pub async fn offsets(&self, name: &str) -> Answer<Vec<ConnectorOffset>> {
         let connector = self.known(name).await?;
         match self.kind(&connector) {
-            ConnectorKind::Sink => self.sink_offsets(&connector).await,
+            ConnectorKind::Sink => self.sink_offsets(&self.resolved(connector).await?).await,
             ConnectorKind::Source | ConnectorKind::Unknown => self.source_offsets(name).await,
         }
     }
@@ -122,6 +122,13 @@ impl Herder {
         let stopped = connector.target_state == TargetState::Stopped && connector.tasks.is_empty();
         still_stopped(stopped, name)?;
         self.poke_and_wait(name).await?;
+        self.resolved(connector).await
+    }
+
+    /// The connector with the references of its configuration resolved.
+    async fn resolved(&self, mut connector: StoredConnector) -> Answer<StoredConnector> {
+        let resolved = self.shared.assembly.resolve(&connector.config).await.map_err(internal)?;
+        connector.config = resolved.props;
         Ok(connector)
     }
 

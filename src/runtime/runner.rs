@@ -11,14 +11,18 @@ use std::time::Duration;
 use futures::future::join_all;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use crate::error::ConnectError;
+use crate::config::Resolved;
+use crate::error::ErrorKind;
+use crate::metrics::ConnectorFacts;
 use crate::runtime::assembly::trace_of;
+use crate::runtime::connector_config::CONNECTOR_CLASS;
 use crate::runtime::entity::{State, TargetState, TaskId};
-use crate::runtime::state::{Applied, Step, stays_failed, step};
+use crate::runtime::state::{Applied, Restarts, Step, stays_failed, step, what_is_next};
 use crate::runtime::supervisor::{Supervisor, TaskPlan};
+use crate::runtime::task::{random_fraction, reached};
 use crate::runtime::worker::Shared;
 use crate::store::{CONNECTOR_TASK, Lease, StoreError, StoredConnector, StoredStatus, StoredTask};
 
@@ -54,6 +58,10 @@ pub(crate) struct Runner {
     tasks: BTreeMap<i32, RunningTask>,
     paused: watch::Sender<bool>,
     outcome: Outcome,
+    /// Starts of a connector that failed for a reason outside.
+    restarts: Restarts,
+    /// When it is started again.
+    restart_at: Option<Instant>,
 }
 
 struct RunningTask {
@@ -81,6 +89,7 @@ enum Look {
 impl Runner {
     pub(crate) fn new(name: String, shared: Arc<Shared>, pokes: mpsc::Receiver<Poke>) -> Self {
         let (paused, _) = watch::channel(false);
+        let restarts = Restarts::new(shared.assembly.worker.task_restart);
         Self {
             name,
             shared,
@@ -90,6 +99,8 @@ impl Runner {
             tasks: BTreeMap::new(),
             paused,
             outcome: Outcome::default(),
+            restarts,
+            restart_at: None,
         }
     }
 
@@ -106,6 +117,8 @@ impl Runner {
                     None => break,
                 },
                 () = sleep(LOOK_AGAIN), if again => {}
+                // Forgetting what was done starts it anew.
+                () = reached(self.restart_at) => self.applied = None,
                 () = cancelled(lost) => self.give_up().await,
             }
             while let Ok(poke) = self.pokes.try_recv() {
@@ -154,6 +167,7 @@ impl Runner {
         let failed = stays_failed(self.applied.as_ref(), &wanted);
         if !failed {
             self.outcome.connector_failure = None;
+            self.restart_at = None;
         }
         let mut applied = Applied {
             config_version: wanted.config_version,
@@ -174,15 +188,22 @@ impl Runner {
             Step::Pause if failed => {}
             Step::Pause => self.report(&lease, &wanted, State::Paused, None),
             Step::Start => match self.plan(&lease, &wanted).await? {
-                Planned::Ready => self.report(&lease, &wanted, State::Running, None),
+                Planned::Ready => {
+                    self.shared.assembly.metrics.worker().connector_startups.count(true);
+                    self.restarts = Restarts::new(self.shared.assembly.worker.task_restart);
+                    self.report(&lease, &wanted, State::Running, None);
+                }
                 // Changed while it was planned: what is stored now is looked at next.
                 Planned::Outdated => return Ok(Look::Again),
-                Planned::Failed(error) => {
+                Planned::Failed(kind, trace) => {
+                    self.shared.assembly.metrics.worker().connector_startups.count(false);
                     applied.failed = true;
-                    let trace = trace_of(&error);
-                    tracing::error!(connector = self.name, ?error, "connector failed");
+                    let delay = self.restarts.after(kind, Duration::ZERO, random_fraction());
+                    self.restart_at = delay.map(|delay| Instant::now() + delay);
+                    let next = what_is_next(kind, delay, self.restarts.attempts());
+                    tracing::error!(connector = self.name, trace, next, "connector failed");
                     self.outcome.connector_failure = Some(trace.clone());
-                    self.report(&lease, &wanted, State::Failed, Some(trace + "\n"));
+                    self.report(&lease, &wanted, State::Failed, Some(format!("{trace}\n{next}\n")));
                 }
             },
         }
@@ -198,9 +219,16 @@ impl Runner {
     /// Plans the connector's tasks and stores their configurations.
     async fn plan(&self, lease: &Lease, wanted: &StoredConnector) -> Result<Planned, StoreError> {
         let assembly = &self.shared.assembly;
-        let configs = match assembly.plan(&self.name, &wanted.config) {
+        let resolved = match assembly.resolve(&wanted.config).await {
+            Ok(resolved) => resolved,
+            Err(error) => return Ok(Planned::Failed(error.kind(), trace_of(&error))),
+        };
+        let configs = match assembly.plan(&self.name, &resolved) {
             Ok(configs) => configs,
-            Err(error) => return Ok(Planned::Failed(error)),
+            Err(error) => {
+                let trace = resolved.hidden(&trace_of(&error));
+                return Ok(Planned::Failed(error.kind(), trace));
+            }
         };
         let stored = assembly.store.put_tasks(lease, wanted.config_version, &configs).await?;
         Ok(if stored { Planned::Ready } else { Planned::Outdated })
@@ -248,6 +276,7 @@ impl Runner {
             },
             paused: self.paused.subscribe(),
             stop: stop.clone(),
+            resolved: Resolved::default(),
             first_start: Some(first_start),
         };
         let supervisor = tokio::spawn(supervisor.run());
@@ -293,7 +322,13 @@ impl Runner {
         if let Some((lease, _)) = self.lease.take() {
             self.shared.leases.forget(&lease);
         }
+        self.forget();
+    }
+
+    /// The connector is no longer this worker's.
+    fn forget(&mut self) {
         self.applied = None;
+        self.shared.assembly.metrics.worker().remove_connector(&self.name);
     }
 
     async fn release(&mut self) {
@@ -303,7 +338,7 @@ impl Runner {
                 tracing::debug!(connector = self.name, %error, "the lease cannot be given back");
             }
         }
-        self.applied = None;
+        self.forget();
     }
 
     /// The worker ends: tasks drain, and whoever comes next finds the connector unassigned.
@@ -313,15 +348,23 @@ impl Runner {
             let stopped =
                 self.applied.is_some_and(|applied| applied.target_state == TargetState::Stopped);
             if !stopped {
-                self.shared.board.report(lease, self.status(lease, State::Unassigned, None, None));
+                self.shared.report(lease, self.status(lease, State::Unassigned, None, None));
             }
         }
         // The lease goes with the worker, after its last statuses.
     }
 
     fn report(&self, lease: &Lease, wanted: &StoredConnector, state: State, trace: Option<String>) {
-        let version = self.shared.assembly.version(&wanted.config);
-        self.shared.board.report(lease, self.status(lease, state, trace, version));
+        let assembly = &self.shared.assembly;
+        let version = assembly.version(&wanted.config);
+        let facts = ConnectorFacts {
+            state: state.name().to_lowercase(),
+            kind: assembly.kind(&wanted.config).name(),
+            class: wanted.config.get(CONNECTOR_CLASS).cloned().unwrap_or_default(),
+            version: version.clone().unwrap_or_default(),
+        };
+        assembly.metrics.worker().connector(&self.name, facts);
+        self.shared.report(lease, self.status(lease, state, trace, version));
     }
 
     fn status(
@@ -345,7 +388,8 @@ impl Runner {
 enum Planned {
     Ready,
     Outdated,
-    Failed(ConnectError),
+    /// The trace holds references in place of what they stand for.
+    Failed(ErrorKind, String),
 }
 
 /// Ends when `token` is cancelled; never without one.

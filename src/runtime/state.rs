@@ -135,6 +135,21 @@ impl Restarts {
     }
 }
 
+/// What comes after a failure, for whoever reads its trace.
+pub(crate) fn what_is_next(kind: ErrorKind, delay: Option<Duration>, attempt: u32) -> String {
+    match (delay, kind) {
+        (Some(delay), _) => {
+            format!("Restarting by itself in {:.1} s, attempt {attempt}.", delay.as_secs_f64())
+        }
+        (None, ErrorKind::Retriable) => {
+            "Not restarting by itself any more: task.restart.max.attempts is reached.".to_owned()
+        }
+        (None, _) => "Waiting for a person: mend the cause, then change the configuration or POST \
+             .../restart."
+            .to_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -6,16 +6,16 @@ use std::time::Duration;
 
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-use crate::config::Props;
-use crate::error::{ConnectError, ErrorKind};
+use crate::config::{Props, Resolved};
+use crate::error::ConnectError;
 use crate::runtime::assembly::{PreparedTask, trace_of};
 use crate::runtime::entity::{State, TaskId};
-use crate::runtime::state::Restarts;
-use crate::runtime::task::{TaskControl, random_fraction};
+use crate::runtime::state::{Restarts, what_is_next};
+use crate::runtime::task::{TaskControl, random_fraction, reached};
 use crate::runtime::worker::Shared;
 use crate::store::{Lease, StoredStatus};
 
@@ -51,6 +51,8 @@ pub(crate) struct Supervisor {
     pub plan: TaskPlan,
     pub paused: watch::Receiver<bool>,
     pub stop: CancellationToken,
+    /// What the task runs with, once it was prepared.
+    pub resolved: Resolved,
     /// Told once whether the first start succeeded.
     pub first_start: Option<oneshot::Sender<Result<(), String>>>,
 }
@@ -68,7 +70,11 @@ impl Supervisor {
                     let jitter = random_fraction();
                     let delay = restarts.after(error.kind(), began.elapsed(), jitter);
                     self.report_failure(&lease, &error, delay, restarts.attempts());
-                    self.wait_for_restart(delay, &lost).await
+                    let again = self.wait_for_restart(delay, &lost).await;
+                    if again {
+                        self.count_restart();
+                    }
+                    again
                 }
                 Ended::Lost => true,
                 Ended::Stopped | Ended::Abandoned => {
@@ -80,6 +86,13 @@ impl Supervisor {
             if !go_on {
                 return;
             }
+        }
+    }
+
+    fn count_restart(&self) {
+        let assembly = &self.shared.assembly;
+        if let Some(metrics) = assembly.task_metrics(&self.plan.id, &self.plan.config) {
+            metrics.restarts.inc();
         }
     }
 
@@ -114,17 +127,33 @@ impl Supervisor {
     }
 
     async fn run_once(&mut self, lease: &Lease, lost: &CancellationToken) -> Ended {
+        let prepared = self.prepare(lease).await;
         let assembly = &self.shared.assembly;
-        let TaskPlan { id, config, task_config, .. } = &self.plan;
-        let prepared = assembly.task(id, lease, config, task_config).await;
+        assembly.metrics.worker().task_startups.count(prepared.is_ok());
         if let Some(first_start) = self.first_start.take() {
             // Nobody may be waiting for it.
-            let _ = first_start.send(prepared.as_ref().map(|_| ()).map_err(trace_of));
+            let _ =
+                first_start.send(prepared.as_ref().map(|_| ()).map_err(|error| self.trace(error)));
         }
         match prepared {
             Ok(prepared) => self.drive(lease, lost, prepared).await,
             Err(error) => Ended::Failed(error),
         }
+    }
+
+    /// Makes the task, with what its configuration refers to in its memory only.
+    async fn prepare(&mut self, lease: &Lease) -> Result<PreparedTask, ConnectError> {
+        let assembly = &self.shared.assembly;
+        let TaskPlan { id, config, task_config, .. } = &self.plan;
+        let task_config = assembly.resolve(task_config).await?;
+        self.resolved = assembly.resolve(config).await?;
+        let task_config = self.resolved.absorb(task_config);
+        assembly.task(id, lease, &self.resolved.props, &task_config).await
+    }
+
+    /// A failure as it may be shown.
+    fn trace(&self, error: &ConnectError) -> String {
+        self.resolved.hidden(&trace_of(error))
     }
 
     /// Runs a prepared task, reporting what it is in, until it ends in one way or another.
@@ -189,7 +218,8 @@ impl Supervisor {
             return;
         }
         let state = if *self.paused.borrow() { State::Paused } else { State::Running };
-        self.report(lease, state, condition.borrow_and_update().clone());
+        let shown = condition.borrow_and_update().as_deref().map(|text| self.resolved.hidden(text));
+        self.report(lease, state, shown);
     }
 
     fn report_failure(
@@ -199,22 +229,10 @@ impl Supervisor {
         delay: Option<Duration>,
         attempt: u32,
     ) {
-        let next = match (delay, error.kind()) {
-            (Some(delay), _) => {
-                format!("Restarting by itself in {:.1} s, attempt {attempt}.", delay.as_secs_f64())
-            }
-            (None, ErrorKind::Retriable) => {
-                "Not restarting by itself any more: task.restart.max.attempts is reached."
-                    .to_owned()
-            }
-            (None, _) => {
-                "Waiting for a person: mend the cause, then change the configuration or POST \
-                 .../restart."
-                    .to_owned()
-            }
-        };
-        tracing::error!(task = %self.plan.id, ?error, next, "task failed");
-        self.report(lease, State::Failed, Some(format!("{}\n{next}\n", trace_of(error))));
+        let next = what_is_next(error.kind(), delay, attempt);
+        let trace = self.trace(error);
+        tracing::error!(task = %self.plan.id, trace, next, "task failed");
+        self.report(lease, State::Failed, Some(format!("{trace}\n{next}\n")));
     }
 
     fn report(&self, lease: &Lease, state: State, trace: Option<String>) {
@@ -226,7 +244,7 @@ impl Supervisor {
             trace,
             version: self.shared.assembly.version(&self.plan.config),
         };
-        self.shared.board.report(lease, status);
+        self.shared.report(lease, status);
     }
 
     /// Whether the task is to be started again.
@@ -237,14 +255,6 @@ impl Supervisor {
             () = reached(due) => true,
             () = lost.cancelled() => true,
         }
-    }
-}
-
-/// Ends when `at` is reached; never without one.
-async fn reached(at: Option<Instant>) {
-    match at {
-        Some(at) => sleep_until(at).await,
-        None => std::future::pending().await,
     }
 }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::ConnectError;
@@ -81,6 +82,14 @@ pub(crate) fn random_fraction() -> f64 {
     let (high, _) = uuid::Uuid::new_v4().as_u64_pair();
     let high = u32::try_from(high >> 32).expect("32 bits are left");
     f64::from(high) / f64::from(u32::MAX)
+}
+
+/// Ends when `at` is reached; never without one.
+pub(crate) async fn reached(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
 }
 
 /// The text of a condition: the cause, and when the next attempt is.

@@ -18,7 +18,7 @@ use crate::runtime::panics;
 use crate::runtime::runner::{Outcome, Poke, Runner};
 use crate::runtime::task::Backoff;
 use crate::runtime::worker_config::WorkerConfig;
-use crate::store::{Heartbeat, WorkerRow};
+use crate::store::{Heartbeat, Lease, StoredStatus, WorkerRow};
 
 /// Pokes that a runner has not looked at yet. One look serves them all, so that only a runner that
 /// stops its tasks gathers some.
@@ -77,6 +77,15 @@ impl Shared {
         let runner = Runner::new(name.to_owned(), Arc::clone(self), pokes);
         self.tracker.spawn(runner.run());
         Ok(())
+    }
+
+    /// Has a status stored, and shows it at `/metrics`.
+    pub(crate) fn report(&self, lease: &Lease, status: StoredStatus) {
+        if let Ok(task) = usize::try_from(status.task) {
+            let state = status.state.name().to_lowercase();
+            self.assembly.metrics.task_state(&status.connector, task, &state);
+        }
+        self.board.report(lease, status);
     }
 
     /// Takes the runner of a deleted connector off the list, unless it was poked meanwhile.

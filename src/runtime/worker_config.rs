@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::{
-    AwsEnvironment, ConfigDef, ConfigKey, ConfigType, HostMap, MemoryBudget, Parsed, Props, Secret,
-    SinkDefaults, Validator, with_prefix,
+    AwsEnvironment, ConfigDef, ConfigKey, ConfigProviders, ConfigType, HostMap, MemoryBudget,
+    Parsed, Props, Secret, SinkDefaults, Validator, with_prefix,
 };
 use crate::error::ConnectError;
 
@@ -59,6 +59,8 @@ pub struct WorkerConfig {
     pub hosts: Arc<HostMap>,
     /// What sinks get whose configuration does not say.
     pub sink_defaults: Arc<SinkDefaults>,
+    /// `config.providers`
+    pub providers: Arc<ConfigProviders>,
     /// `connectors.dir`
     pub connectors_dir: Option<String>,
     /// Every setting as it stands: client settings (`security.protocol`, `sasl.*`, `ssl.*`,
@@ -106,6 +108,9 @@ impl WorkerConfig {
         env: &BTreeMap<String, String>,
     ) -> Result<Self, ConnectError> {
         let settings = effective_settings(file, env);
+        let providers = ConfigProviders::from_settings(&settings, env)?;
+        // The worker's own settings may refer to providers, too.
+        let settings = providers.resolve(&settings)?.props;
         let parsed = definition().parse(&settings)?;
         let (listen_host, listen_port) = listener(&parsed, &settings)?;
         let hosts = HostMap::parse(&parsed.string("network.resolve")).map_err(|error| {
@@ -145,6 +150,7 @@ impl WorkerConfig {
             .unwrap_or(u32::MAX),
             hosts: Arc::new(hosts),
             sink_defaults: Arc::new(sink_defaults(&parsed, env)),
+            providers: Arc::new(providers),
             connectors_dir: parsed.optional_string("connectors.dir"),
             settings,
         })
@@ -214,6 +220,14 @@ pub fn definition() -> ConfigDef {
         )
         .default("100663296")
         .check(Validator::AtLeast(16 * 1024 * 1024)),
+        ConfigKey::new(
+            "config.providers",
+            ConfigType::List,
+            "Names of providers that configurations may refer to as ${name:path:key}; each has \
+             config.providers.{name}.class (FileConfigProvider, DirectoryConfigProvider or \
+             EnvVarConfigProvider of org.apache.kafka.common.config.provider) and \
+             config.providers.{name}.param.allowed.paths or .allowlist.pattern",
+        ),
         optional("connectors.dir", "Connector files to be created at start if absent"),
     ])
 }

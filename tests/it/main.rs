@@ -20,6 +20,8 @@ mod lifecycle;
 mod listing;
 /// `ferroconnect import` and `export`, with a cluster's internal topics.
 mod moving;
+/// docs/metrics.md and the dashboard know the metrics that there are.
+mod metrics;
 /// The whole pipeline on the real binary, with parts that are wrong until mended.
 mod pipeline;
 /// The PostgreSQL source, through its task.

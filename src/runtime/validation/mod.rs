@@ -15,6 +15,7 @@ mod unknown;
 
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt;
@@ -22,13 +23,14 @@ use futures::FutureExt;
 pub use overrides::OverridePolicy;
 pub use unknown::{UnknownKey, unknown_keys};
 
-use crate::config::{ConfigDef, ConfigError, Props, Submitted};
+use crate::config::{ConfigDef, ConfigError, ConfigProviders, Props, Resolved, Submitted};
 use crate::connector::ConnectorContext;
 use crate::error::ConnectError;
 use crate::plugin::{Constructor, Plugin, PluginKind, Plugins};
 use crate::runtime::config_infos::ConfigInfos;
 use crate::runtime::connector_config::{CONNECTOR_CLASS, NAME, connector_config};
 use crate::runtime::herder::HerderError;
+use crate::runtime::resolution::resolved;
 use crate::runtime::worker_config::WorkerConfig;
 use report::Report;
 
@@ -50,6 +52,8 @@ pub struct ValidationScope<'a> {
     pub exactly_once: bool,
     /// `connector.client.config.override.policy`.
     pub override_policy: OverridePolicy,
+    /// What references in a configuration stand for.
+    pub providers: Arc<ConfigProviders>,
 }
 
 impl<'a> ValidationScope<'a> {
@@ -67,6 +71,7 @@ impl<'a> ValidationScope<'a> {
             override_policy: policy
                 .and_then(|name| OverridePolicy::parse(name))
                 .unwrap_or_default(),
+            providers: worker.providers.clone(),
         }
     }
 }
@@ -94,7 +99,8 @@ pub async fn validate(
     scope: &ValidationScope<'_>,
     submitted: &SubmittedProps,
 ) -> Result<ConfigInfos, ValidationError> {
-    let (class, plugin) = named_plugin(scope, submitted)?;
+    let (resolved, submitted) = &resolve(scope, submitted).await?;
+    let (class, plugin) = named_plugin(scope, submitted, resolved)?;
     let mut report = declared(scope, plugin, submitted)?;
     report.sub_entries(overrides::entries(scope, plugin.kind(), submitted)?);
     report.sub_entries(embedded::converters(scope.plugins, submitted, &report));
@@ -103,17 +109,53 @@ pub async fn validate(
             report.error(&error.key, error.message);
         }
     }
-    Ok(report.finish(class))
+    let mut infos = report.finish(class);
+    hide(&mut infos, resolved);
+    Ok(infos)
 }
+
+/// The configuration with its references resolved.
+async fn resolve(
+    scope: &ValidationScope<'_>,
+    submitted: &SubmittedProps,
+) -> Result<(Resolved, SubmittedProps), ValidationError> {
+    let texts = submitted.iter().filter_map(|(key, text)| Some((key.clone(), text.clone()?)));
+    let resolved = resolved(&scope.providers, texts.collect()).await;
+    let resolved = resolved.map_err(|error| ValidationError::Unreadable(error.trace()))?;
+    let mut texts = submitted.clone();
+    for (key, text) in &resolved.props {
+        texts.insert(key.clone(), Some(text.clone()));
+    }
+    Ok((resolved, texts))
+}
+
+/// Puts references back: what they stand for is nobody's business.
+fn hide(infos: &mut ConfigInfos, resolved: &Resolved) {
+    for info in &mut infos.configs {
+        let value = &mut info.value;
+        if let Some(reference) = resolved.reference(&value.name)
+            && value.value.as_deref().is_some_and(|shown| shown != HIDDEN)
+        {
+            value.value = Some(reference.to_owned());
+        }
+        for error in &mut value.errors {
+            *error = resolved.hidden_at(&value.name, error);
+        }
+    }
+}
+
+/// How the value of a password is shown.
+const HIDDEN: &str = "[hidden]";
 
 /// The connector that a configuration is for.
 fn named_plugin<'a>(
     scope: &'a ValidationScope<'_>,
     submitted: &'a SubmittedProps,
+    resolved: &Resolved,
 ) -> Result<(&'a str, &'a Plugin), ValidationError> {
     let class = submitted.get(CONNECTOR_CLASS).and_then(Option::as_deref);
-    let class =
-        class.ok_or_else(|| ValidationError::NoConnectorType(no_connector_type(submitted)))?;
+    let class = class
+        .ok_or_else(|| ValidationError::NoConnectorType(no_connector_type(submitted, resolved)))?;
     let plugin = scope
         .plugins
         .find(&[PluginKind::Source, PluginKind::Sink], class)
@@ -132,8 +174,16 @@ pub async fn check(
 ) -> Result<(), HerderError> {
     let infos = validate(scope, submitted).await?;
     if infos.error_count == 0 {
-        let (_, plugin) = named_plugin(scope, submitted)?;
+        let (resolved, submitted) = &resolve(scope, submitted).await?;
+        let (_, plugin) = named_plugin(scope, submitted, resolved)?;
         let connector = submitted.get(NAME).and_then(Option::as_deref);
+        for reference in &resolved.missing {
+            tracing::warn!(
+                connector,
+                reference,
+                "a reference stands for nothing and is kept as text"
+            );
+        }
         for UnknownKey { key, near } in unknown_keys(scope, plugin, submitted) {
             tracing::warn!(connector, key, near, "nobody reads this configuration key");
         }
@@ -251,14 +301,18 @@ fn submitted_as<'a>(submitted: &'a SubmittedProps, key: &str) -> Submitted<'a> {
 
 /// The text shows the configuration, as the original's does, but no secret: without a class nobody
 /// knows which keys are passwords, so names decide.
-fn no_connector_type(submitted: &SubmittedProps) -> String {
+fn no_connector_type(submitted: &SubmittedProps, resolved: &Resolved) -> String {
     const SECRET_PARTS: [&str; 6] = ["password", "secret", "token", "credential", "jaas", "key.id"];
     let shown: Vec<_> = submitted
         .iter()
         .map(|(key, value)| {
             let lower = key.to_lowercase();
             let secret = SECRET_PARTS.iter().any(|part| lower.contains(part));
-            let value = if secret { "[hidden]" } else { value.as_deref().unwrap_or("null") };
+            let value = match resolved.reference(key) {
+                Some(reference) => reference,
+                None if secret => HIDDEN,
+                None => value.as_deref().unwrap_or("null"),
+            };
             format!("{key}={value}")
         })
         .collect();

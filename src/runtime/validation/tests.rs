@@ -133,6 +133,7 @@ async fn answer(pairs: &[(&str, &str)]) -> Result<ConfigInfos, ValidationError> 
         group_id: "connect-cluster",
         exactly_once: false,
         override_policy: OverridePolicy::default(),
+        providers: Arc::default(),
     };
     validate(&scope, &submitted).await
 }
@@ -412,6 +413,7 @@ fn keys_that_nobody_reads_are_found() {
         group_id: "connect-cluster",
         exactly_once: false,
         override_policy: OverridePolicy::default(),
+        providers: Arc::default(),
     };
     let submitted: SubmittedProps = [
         ("connector.class", "FileSource"),
@@ -504,13 +506,14 @@ fn the_example_files_are_valid() {
         group_id: "connect-cluster",
         exactly_once: false,
         override_policy: OverridePolicy::default(),
+        providers: Arc::default(),
     };
     for (file, unread) in [
         ("postgres-source.json", &["database.server.name", "include.schema.changes"][..]),
         ("s3-sink.json", &[]),
     ] {
         let submitted = example(file);
-        let (class, plugin) = named_plugin(&scope, &submitted).expect(file);
+        let (class, plugin) = named_plugin(&scope, &submitted, &Resolved::default()).expect(file);
         let infos = declared(&scope, plugin, &submitted).expect(file).finish(class);
         assert_eq!(infos.messages().collect::<Vec<_>>(), Vec::<&str>::new(), "{file}");
         let unknown = unknown_keys(&scope, plugin, &submitted);

@@ -39,7 +39,11 @@ fn start() -> String {
     thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
         runtime.expect("a runtime").block_on(async {
-            let worker = InProcessWorker::start(file_stream::plugins(), &[]).await;
+            let (settings, environment) = super::config_providers::operators();
+            let settings: Vec<_> =
+                settings.iter().map(|(key, value)| (*key, value.as_str())).collect();
+            let plugins = file_stream::plugins();
+            let worker = InProcessWorker::start_in(plugins, &settings, &environment).await;
             send.send(worker.url.clone()).expect("the tests wait for it");
             std::future::pending::<()>().await;
         });

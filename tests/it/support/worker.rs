@@ -30,6 +30,15 @@ pub(crate) struct InProcessWorker {
 impl InProcessWorker {
     /// Starts a worker with these plugins and settings.
     pub(crate) async fn start(plugins: Plugins, settings: &[(&str, &str)]) -> Self {
+        Self::start_in(plugins, settings, &BTreeMap::new()).await
+    }
+
+    /// As [`InProcessWorker::start`], in this environment.
+    pub(crate) async fn start_in(
+        plugins: Plugins,
+        settings: &[(&str, &str)],
+        environment: &BTreeMap<String, String>,
+    ) -> Self {
         let database = TestDatabase::create().await;
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("a bound listener has an address");
@@ -41,7 +50,7 @@ impl InProcessWorker {
             ("offset.flush.interval.ms".to_owned(), "100".to_owned()),
         ]);
         file.extend(settings.iter().map(|&(key, value)| (key.to_owned(), value.to_owned())));
-        let config = WorkerConfig::from_sources(Some(&file), &BTreeMap::new()).expect("settings");
+        let config = WorkerConfig::from_sources(Some(&file), environment).expect("settings");
         let store = Store::connect(&config.database_url, config.database_max_connections)
             .await
             .expect("the state database");
