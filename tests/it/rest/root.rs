@@ -1,6 +1,5 @@
 //! `/`, `/health`, `/metrics`, `/openapi.json` (checklist 28 to 32).
 
-
 use super::client::{call, get, is_ours};
 
 #[tokio::test]
