@@ -112,12 +112,14 @@ fn number(task: usize) -> u32 {
     u32::try_from(task).unwrap_or(u32::MAX)
 }
 
+type ByTask = BTreeMap<(String, u32), (TaskSide, Arc<TaskMetrics>)>;
+
 /// The metrics of every task, by connector and number.
 #[derive(Debug, Default)]
-struct Tasks(Mutex<BTreeMap<(String, u32), (TaskSide, Arc<TaskMetrics>)>>);
+struct Tasks(Mutex<ByTask>);
 
 impl Tasks {
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<(String, u32), (TaskSide, Arc<TaskMetrics>)>> {
+    fn lock(&self) -> MutexGuard<'_, ByTask> {
         // A map of counters has no half-done state that a panic could leave.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
