@@ -152,15 +152,32 @@ fn arm(failpoints: Option<&str>) -> Result<(), String> {
     Ok(())
 }
 
+/// The level that `debezium/connect` and `cp-kafka-connect` are given.
+fn images_level(environment: &Environment) -> Option<&'static str> {
+    let level = ["LOG_LEVEL", "CONNECT_LOG4J_ROOT_LOGLEVEL"];
+    let level = level.iter().find_map(|variable| environment.get(*variable))?;
+    match level.trim().to_uppercase().as_str() {
+        "ALL" | "TRACE" => Some("trace"),
+        "DEBUG" => Some("debug"),
+        "INFO" => Some("info"),
+        "WARN" => Some("warn"),
+        "ERROR" | "FATAL" => Some("error"),
+        "OFF" => Some("off"),
+        _ => None,
+    }
+}
+
 /// Logs go to standard error: text on a terminal, one JSON object a line otherwise.
 /// `FERROCONNECT_LOG_FORMAT` (`text` or `json`) decides against that, `FERROCONNECT_LOG` (or
-/// `RUST_LOG`) filters.
+/// `RUST_LOG`) filters, else the level that the original's images are given.
 /// The levels can be changed while the worker runs.
 fn init_logs(environment: &Environment) -> anyhow::Result<LogControl> {
     let filter = environment
         .get("FERROCONNECT_LOG")
         .or_else(|| environment.get("RUST_LOG"))
-        .map_or("info", String::as_str);
+        .map(String::as_str)
+        .or_else(|| images_level(environment))
+        .unwrap_or("info");
     let (control, filter) = LogControl::filtering(filter).map_err(|error| {
         anyhow::anyhow!(
             "FERROCONNECT_LOG: cannot read \"{filter}\" ({error}); write for example \

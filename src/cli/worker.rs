@@ -21,6 +21,7 @@ use crate::rest;
 use crate::runtime::herder::{Herder, HerderError, TargetState};
 use crate::runtime::loggers::LogControl;
 use crate::runtime::worker_config::WorkerConfig;
+use crate::runtime::worker_settings::{ShownSetting, UnknownSetting, WorkerSettings};
 use crate::store::Store;
 
 /// How long the start waits for the state database: a stack that starts all at once needs a while.
@@ -33,31 +34,70 @@ const STATE_DATABASE_WAIT: Duration = Duration::from_secs(60);
     after_help = "Example:\n  FERROCONNECT_DATABASE_URL=postgres://user:password@localhost/ferroconnect \\\n  ferroconnect worker connect-distributed.properties connectors/postgres-source.json"
 )]
 pub(super) struct Arguments {
-    /// A worker properties file (`*.properties`), then connector files (`*.json`) that are created
-    /// at start if absent
+    /// A worker properties file (`*.properties`), then connector files (`*.json`, `*.properties`)
+    /// that are created at start if absent
     files: Vec<PathBuf>,
+    /// Print every setting that holds, with its origin, and start nothing
+    #[arg(long)]
+    print_config: bool,
 }
 
 /// Runs until a signal ends it.
 pub(super) fn run(arguments: &Arguments, environment: &Environment) -> anyhow::Result<ExitCode> {
+    let (file, connectors) = match arguments.files.split_first() {
+        Some((first, rest)) if is_properties(first) => (Some(first), rest),
+        _ => (None, arguments.files.as_slice()),
+    };
+    let properties = file.map(|file| properties_of(file)).transpose()?;
+    let named = file.map(|file| file.display().to_string());
+    let settings = WorkerSettings::gather(named.as_deref().zip(properties.as_ref()), environment);
+    if arguments.print_config {
+        return Ok(print_config(&settings, environment));
+    }
     let logs = super::init_logs(environment)?;
     install_crypto();
-    let (properties, connectors): (Vec<_>, Vec<_>) = arguments
-        .files
-        .iter()
-        .partition(|file| file.extension().is_some_and(|extension| extension == "properties"));
-    anyhow::ensure!(properties.len() <= 1, "more than one properties file: give one");
-    let settings = properties.first().map(|file| properties_of(file)).transpose()?;
-    let config = WorkerConfig::from_sources(settings.as_ref(), environment)?;
+    for UnknownSetting { name, origin, near } in settings.unknown() {
+        let origin = origin.to_string();
+        warn!(setting = name, origin, near, "nobody reads this setting");
+    }
+    let config = WorkerConfig::new(&settings, environment)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .context("cannot start the runtime")?;
-    let connectors: Vec<_> = connectors.into_iter().cloned().collect();
+    let connectors = connectors.to_vec();
     let outcome = runtime.block_on(serve(config, connectors, logs));
     // What still blocks a thread (a client library's call) must not hold the exit up.
     runtime.shutdown_timeout(Duration::from_secs(1));
     outcome
+}
+
+/// The settings that hold, a line each, and what keeps the worker from starting with them.
+fn print_config(settings: &WorkerSettings, environment: &Environment) -> ExitCode {
+    let rows = settings.effective();
+    let width = |text: fn(&ShownSetting) -> &str| {
+        rows.iter().map(|row| text(row).chars().count()).max().unwrap_or(0)
+    };
+    let (names, values) = (width(|row| &row.name), width(|row| &row.value).min(60));
+    for ShownSetting { name, value, origin, without_effect } in rows {
+        let effect = if without_effect { "  (no effect here)" } else { "" };
+        println!("{name:<names$}  {value:<values$}  {origin}{effect}");
+    }
+    for UnknownSetting { name, origin, near } in settings.unknown() {
+        let meant = near.map_or_else(String::new, |near| format!("; did you mean {near}?"));
+        eprintln!("warning: nobody reads the setting {name} ({origin}){meant}");
+    }
+    match WorkerConfig::new(settings, environment) {
+        Ok(_) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {}", error.trace());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn is_properties(file: &Path) -> bool {
+    file.extension().is_some_and(|extension| extension == "properties")
 }
 
 /// One TLS implementation for everything but librdkafka.
@@ -139,10 +179,18 @@ async fn connect_store(config: &WorkerConfig) -> anyhow::Result<Store> {
 /// Standalone use: a connector file on the command line is created once; afterwards the stored
 /// configuration is what counts.
 async fn create_if_absent(herder: &Herder, file: &Path) -> anyhow::Result<()> {
-    let text =
-        std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
-    let (name, config) = rest::connector_file(&text)
-        .with_context(|| format!("{} is no connector file", file.display()))?;
+    let (name, config) = if is_properties(file) {
+        let config = properties_of(file)?;
+        let name = config.get("name").filter(|name| !name.is_empty()).cloned();
+        let name = name
+            .with_context(|| format!("{} is no connector file: it has no name", file.display()))?;
+        (name, config)
+    } else {
+        let text = std::fs::read_to_string(file)
+            .with_context(|| format!("cannot read {}", file.display()))?;
+        rest::connector_file(&text)
+            .with_context(|| format!("{} is no connector file", file.display()))?
+    };
     let name = name.as_str();
     match herder.create_connector(name, config, TargetState::Started).await {
         Ok(_) => info!(connector = name, file = %file.display(), "connector created"),

@@ -5,6 +5,7 @@
 
 mod def;
 mod memory_budget;
+mod nearest;
 mod parsed;
 mod properties;
 mod providers;
@@ -19,6 +20,7 @@ pub use def::{
     Submitted, Visibility, Width, Wording,
 };
 pub use memory_budget::{MemoryBudget, MemoryShare};
+pub use nearest::nearest;
 pub use parsed::Parsed;
 pub use properties::parse_properties;
 pub use providers::{ConfigProviders, Resolved};

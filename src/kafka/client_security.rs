@@ -3,6 +3,7 @@
 //! Sources: Kafka's `SslConfigs` and `SaslConfigs`, and the login modules' options.
 
 use super::client_config::Translation;
+use super::key_store::{self, KeyStore};
 use crate::config::Props;
 use crate::error::ConnectError;
 
@@ -27,6 +28,7 @@ pub(super) fn translate_security(java: &Props, out: &mut Translation) -> Result<
         set("sasl.mechanism", mechanism);
     }
     if let Some(jaas) = get("sasl.jaas.config") {
+        known_module(jaas)?;
         for (option, key) in [("username", "sasl.username"), ("password", "sasl.password")] {
             if let Some(value) = jaas_option(jaas, option) {
                 set(key, &value);
@@ -34,7 +36,6 @@ pub(super) fn translate_security(java: &Props, out: &mut Translation) -> Result<
         }
     }
     for (key, name) in [
-        ("ssl.key.password", "ssl.key.password"),
         ("ssl.cipher.suites", "ssl.cipher.suites"),
         ("ssl.truststore.certificates", "ssl.ca.pem"),
         ("ssl.keystore.certificate.chain", "ssl.certificate.pem"),
@@ -53,21 +54,37 @@ pub(super) fn translate_security(java: &Props, out: &mut Translation) -> Result<
         }
     }
     if let Some(location) = get("ssl.truststore.location") {
-        store_type(get("ssl.truststore.type"), location, "ssl.truststore", &["PEM"])?;
-        set("ssl.ca.location", location);
+        match store(&get, "ssl.truststore", location)? {
+            None => set("ssl.ca.location", location),
+            Some(KeyStore { trusted, .. }) if trusted.is_empty() => {
+                return Err(unreadable(
+                    "ssl.truststore",
+                    location,
+                    "it has no trusted certificate",
+                ));
+            }
+            Some(KeyStore { trusted, .. }) => set("ssl.ca.pem", &trusted),
+        }
     }
+    let mut key_is_plain = false;
     if let Some(location) = get("ssl.keystore.location") {
-        let kind =
-            store_type(get("ssl.keystore.type"), location, "ssl.keystore", &["PEM", "PKCS12"])?;
-        if kind == "PEM" {
-            set("ssl.certificate.location", location);
-            set("ssl.key.location", location);
-        } else {
-            set("ssl.keystore.location", location);
-            if let Some(password) = get("ssl.keystore.password") {
-                set("ssl.keystore.password", password);
+        match store(&get, "ssl.keystore", location)? {
+            None => {
+                set("ssl.certificate.location", location);
+                set("ssl.key.location", location);
+            }
+            Some(KeyStore { key: None, .. }) => {
+                return Err(unreadable("ssl.keystore", location, "it has no private key"));
+            }
+            Some(KeyStore { key: Some((key, chain)), .. }) => {
+                set("ssl.key.pem", &key);
+                set("ssl.certificate.pem", &chain);
+                key_is_plain = true;
             }
         }
+    }
+    if let Some(password) = get("ssl.key.password").filter(|_| !key_is_plain) {
+        set("ssl.key.password", password);
     }
     let understood = |key: &str| {
         matches!(key, "security.protocol" | "sasl.mechanism" | "sasl.jaas.config")
@@ -89,27 +106,59 @@ pub(super) fn translate_security(java: &Props, out: &mut Translation) -> Result<
     Ok(())
 }
 
-/// The type of a key or trust store: as stated, else by the file's name; Java's default is JKS.
-fn store_type(
-    stated: Option<&str>,
-    location: &str,
+/// The content of a key or trust store; `None` for a PEM file, which librdkafka reads itself.
+fn store<'a>(
+    get: &impl Fn(&str) -> Option<&'a str>,
     prefix: &str,
-    readable: &[&'static str],
-) -> Result<&'static str, ConnectError> {
+    location: &str,
+) -> Result<Option<KeyStore>, ConnectError> {
+    let stated = get(&format!("{prefix}.type")).map(str::to_ascii_uppercase);
     let extension = location.rsplit('.').next().unwrap_or_default().to_ascii_lowercase();
-    let by_name = match extension.as_str() {
-        "pem" | "crt" | "cer" | "key" => "PEM",
-        "p12" | "pfx" => "PKCS12",
-        _ => "JKS",
+    let pem_by_name = matches!(extension.as_str(), "pem" | "crt" | "cer" | "key");
+    match stated.as_deref() {
+        Some("PEM") => return Ok(None),
+        None if pem_by_name => return Ok(None),
+        None | Some("JKS" | "PKCS12") => {}
+        Some(other) => {
+            let reason = format!("a {other} store cannot be read");
+            return Err(unreadable(prefix, location, &reason));
+        }
+    }
+    let bytes = std::fs::read(location).map_err(|error| {
+        ConnectError::config(format!("{prefix}.location: cannot read \"{location}\""))
+            .because(error)
+    })?;
+    let password = get(&format!("{prefix}.password")).unwrap_or_default();
+    let key_password = get("ssl.key.password").unwrap_or(password);
+    key_store::read(&bytes, password, key_password)
+        .map(Some)
+        .map_err(|reason| unreadable(prefix, location, &reason))
+}
+
+fn unreadable(prefix: &str, location: &str, reason: &str) -> ConnectError {
+    ConnectError::config(format!(
+        "{prefix}.location: cannot use \"{location}\": {reason}; PEM, JKS and PKCS12 stores can be \
+         read"
+    ))
+}
+
+/// Login modules are code in the original, and ways into the machine (CVE-2023-25194): here they are
+/// names of what librdkafka can do.
+fn known_module(jaas: &str) -> Result<(), ConnectError> {
+    let module = jaas.split_whitespace().next().unwrap_or_default();
+    let remedy = match module {
+        "org.apache.kafka.common.security.plain.PlainLoginModule"
+        | "org.apache.kafka.common.security.scram.ScramLoginModule" => return Ok(()),
+        "com.sun.security.auth.module.Krb5LoginModule" => "Kerberos is not there",
+        "org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule" => {
+            "OAUTHBEARER is not there"
+        }
+        _ => "it is none that this worker knows",
     };
-    let kind = stated.map_or_else(|| by_name.to_owned(), str::to_ascii_uppercase);
-    readable.iter().copied().find(|name| *name == kind).ok_or_else(|| {
-        ConnectError::config(format!(
-            "{prefix}.location: a {kind} file cannot be read; convert \"{location}\" to {} and set \
-             {prefix}.type",
-            readable.join(" or ")
-        ))
-    })
+    Err(ConnectError::config(format!(
+        "sasl.jaas.config: cannot use the login module \"{module}\": {remedy}; use PlainLoginModule or \
+         ScramLoginModule of org.apache.kafka.common.security"
+    )))
 }
 
 /// The value of `option` in a JAAS entry: `Module required username="u" password="p";`.
@@ -178,22 +227,83 @@ mod tests {
         assert_eq!(settings["ssl.endpoint.identification.algorithm"], "none");
     }
 
-    #[test]
-    fn a_store_that_cannot_be_read_is_a_configuration_error_with_a_remedy() {
-        let error = translate(&[("ssl.truststore.location", "/trust.jks")]).unwrap_err();
-        assert_eq!(error.kind(), crate::error::ErrorKind::Config);
-        assert!(error.to_string().contains("convert \"/trust.jks\" to PEM"), "{error}");
+    fn fixture(name: &str) -> String {
+        format!("{}/tests/fixtures/key-stores/{name}", env!("CARGO_MANIFEST_DIR"))
     }
 
     #[test]
-    fn a_pkcs12_key_store_is_taken_as_it_is() {
+    fn stores_of_java_become_pem() {
+        for kind in ["jks", "p12"] {
+            let (keys, trust) =
+                (fixture(&format!("client.{kind}")), fixture(&format!("trust.{kind}")));
+            let key_password = if kind == "jks" { "keypassword" } else { "storepass" };
+            let settings = translate(&[
+                ("security.protocol", "SSL"),
+                ("ssl.keystore.location", &keys),
+                ("ssl.keystore.password", "storepass"),
+                ("ssl.key.password", key_password),
+                ("ssl.truststore.location", &trust),
+                ("ssl.truststore.password", "storepass"),
+            ])
+            .unwrap()
+            .settings;
+            assert!(settings["ssl.key.pem"].contains("BEGIN PRIVATE KEY"), "{kind}");
+            assert!(!settings.contains_key("ssl.key.password"), "{kind}: the PEM is not encrypted");
+            assert_eq!(settings["ssl.ca.pem"].matches("BEGIN CERTIFICATE").count(), 2, "{kind}");
+            // librdkafka reads them when a client is made.
+            let mut client = rdkafka::ClientConfig::new();
+            settings.iter().for_each(|(key, value)| {
+                client.set(key, value);
+            });
+            client.create::<rdkafka::producer::BaseProducer>().unwrap();
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_used_is_a_configuration_error_with_a_remedy() {
+        let client = fixture("client.p12");
+        let trust = fixture("trust.jks");
+        for (settings, expected) in [
+            (
+                vec![("ssl.truststore.location", "/none/trust.jks")],
+                "cannot read \"/none/trust.jks\"",
+            ),
+            (vec![("ssl.keystore.location", &*client)], "its password is wrong"),
+            (
+                vec![("ssl.keystore.location", &*trust), ("ssl.keystore.password", "storepass")],
+                "it has no private key",
+            ),
+            (
+                vec![("ssl.keystore.location", &*client), ("ssl.keystore.type", "BCFKS")],
+                "a BCFKS store cannot be read",
+            ),
+            (
+                vec![(
+                    "sasl.jaas.config",
+                    "com.sun.security.auth.module.JndiLoginModule required;",
+                )],
+                "cannot use the login module",
+            ),
+        ] {
+            let error = translate(&settings).unwrap_err();
+            assert_eq!(error.kind(), crate::error::ErrorKind::Config);
+            assert!(error.to_string().contains(expected), "{error}");
+            assert!(!error.trace().contains("storepass"), "{error:?}");
+        }
+    }
+
+    #[test]
+    fn a_pem_file_is_taken_as_it_is() {
         let settings = translate(&[
-            ("ssl.keystore.location", "/key.p12"),
-            ("ssl.keystore.password", "secret"),
+            ("ssl.keystore.location", "/key.pem"),
+            ("ssl.key.password", "secret"),
+            ("ssl.truststore.location", "/ca"),
+            ("ssl.truststore.type", "PEM"),
         ])
         .unwrap()
         .settings;
-        assert_eq!(settings["ssl.keystore.location"], "/key.p12");
-        assert_eq!(settings["ssl.keystore.password"], "secret");
+        assert_eq!(settings["ssl.key.location"], "/key.pem");
+        assert_eq!(settings["ssl.key.password"], "secret");
+        assert_eq!(settings["ssl.ca.location"], "/ca");
     }
 }

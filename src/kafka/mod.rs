@@ -11,6 +11,7 @@ mod compacted;
 mod consumer;
 mod context;
 mod ffi;
+mod key_store;
 mod orphans;
 mod producer;
 mod rebalance;

@@ -38,3 +38,4 @@ pub mod topic_creation;
 mod topic_reader;
 pub mod validation;
 pub mod worker_config;
+pub mod worker_settings;

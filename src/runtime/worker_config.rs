@@ -1,5 +1,4 @@
-//! The worker's settings, from a properties file and from the environment as the original's images
-//! take it (`cp-kafka-connect`, `debezium/connect`), and our own.
+//! The worker's settings with their meaning. Where they come from: [`crate::runtime::worker_settings`].
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,6 +10,7 @@ use crate::config::{
     Parsed, Props, Secret, SinkDefaults, Validator, with_prefix,
 };
 use crate::error::ConnectError;
+use crate::runtime::worker_settings::WorkerSettings;
 
 /// Source offsets are stored at least this often, whatever `offset.flush.interval.ms` says: what is
 /// repeated after a crash stays below this much.
@@ -107,7 +107,19 @@ impl WorkerConfig {
         file: Option<&Props>,
         env: &BTreeMap<String, String>,
     ) -> Result<Self, ConnectError> {
-        let settings = effective_settings(file, env);
+        let gathered = WorkerSettings::gather(file.map(|file| ("file", file)), env);
+        Self::new(&gathered, env)
+    }
+
+    /// Gives gathered settings their meaning.
+    ///
+    /// # Errors
+    /// As [`WorkerConfig::from_sources`].
+    pub fn new(
+        gathered: &WorkerSettings,
+        env: &BTreeMap<String, String>,
+    ) -> Result<Self, ConnectError> {
+        let settings = gathered.props();
         let providers = ConfigProviders::from_settings(&settings, env)?;
         // The worker's own settings may refer to providers, too.
         let settings = providers.resolve(&settings)?.props;
@@ -143,7 +155,7 @@ impl WorkerConfig {
             topic_creation_enable: parsed.boolean("topic.creation.enable"),
             topic_tracking_enable: parsed.boolean("topic.tracking.enable"),
             topic_tracking_allow_reset: parsed.boolean("topic.tracking.allow.reset"),
-            database_url: database_url(&parsed, env)?,
+            database_url: database_url(&parsed)?,
             database_max_connections: u32::try_from(
                 parsed.integer("state.database.max.connections"),
             )
@@ -232,61 +244,6 @@ pub fn definition() -> ConfigDef {
     ])
 }
 
-/// What is set, by whom ever; later sources replace earlier ones.
-fn effective_settings(file: Option<&Props>, env: &BTreeMap<String, String>) -> Props {
-    let mut settings = file.cloned().unwrap_or_default();
-    for (variable, setting) in DEBEZIUM_VARIABLES {
-        if let Some(value) = env.get(*variable).filter(|value| !value.is_empty()) {
-            settings.insert((*setting).to_owned(), value.clone());
-        }
-    }
-    for prefix in ["CONNECT_", "FERROCONNECT_"] {
-        for (variable, value) in env {
-            let Some(name) = variable.strip_prefix(prefix) else { continue };
-            let foreign = FOREIGN_VARIABLES.iter().any(|foreign| name.starts_with(foreign));
-            if !foreign {
-                settings.insert(setting_name(name), value.clone());
-            }
-        }
-    }
-    for (short, setting) in [("database.url", "state.database.url"), ("resolve", "network.resolve")]
-    {
-        if let Some(value) = settings.remove(short) {
-            settings.insert(setting.to_owned(), value);
-        }
-    }
-    settings
-}
-
-/// What `debezium/connect` takes without the prefix `CONNECT_`.
-const DEBEZIUM_VARIABLES: &[(&str, &str)] = &[
-    ("BOOTSTRAP_SERVERS", "bootstrap.servers"),
-    ("GROUP_ID", "group.id"),
-    ("CONFIG_STORAGE_TOPIC", "config.storage.topic"),
-    ("OFFSET_STORAGE_TOPIC", "offset.storage.topic"),
-    ("STATUS_STORAGE_TOPIC", "status.storage.topic"),
-    ("KEY_CONVERTER", "key.converter"),
-    ("VALUE_CONVERTER", "value.converter"),
-    ("OFFSET_FLUSH_INTERVAL_MS", "offset.flush.interval.ms"),
-    ("OFFSET_FLUSH_TIMEOUT_MS", "offset.flush.timeout.ms"),
-    ("TASK_SHUTDOWN_GRACEFUL_TIMEOUT_MS", "task.shutdown.graceful.timeout.ms"),
-    ("SHUTDOWN_TIMEOUT", "task.shutdown.graceful.timeout.ms"),
-    ("REST_HOST_NAME", "rest.host.name"),
-    ("REST_PORT", "rest.port"),
-    ("ADVERTISED_HOST_NAME", "rest.advertised.host.name"),
-    ("ADVERTISED_PORT", "rest.advertised.port"),
-];
-
-/// Variables with our prefixes that are no settings: the images' logging and Java options, and what
-/// the tests are addressed by.
-const FOREIGN_VARIABLES: &[&str] = &["LOG4J_", "JVM_", "CUB_", "TEST_", "DEV_", "CACHE"];
-
-/// `A_B` is `a.b`, `A__B` is `a_b`, `A___B` is `a-b`, as in the images.
-fn setting_name(variable: &str) -> String {
-    let lower = variable.to_lowercase();
-    lower.replace("___", "-").replace("__", "\u{0}").replace('_', ".").replace('\u{0}', "_")
-}
-
 fn millis(number: i64) -> Duration {
     Duration::from_millis(u64::try_from(number).unwrap_or(0))
 }
@@ -322,9 +279,9 @@ fn listener(parsed: &Parsed, settings: &Props) -> Result<(String, u16), ConnectE
     })
 }
 
-fn database_url(parsed: &Parsed, env: &BTreeMap<String, String>) -> Result<Secret, ConnectError> {
-    let set = parsed.optional_secret("state.database.url");
-    set.or_else(|| env.get("DATABASE_URL").map(Secret::new))
+fn database_url(parsed: &Parsed) -> Result<Secret, ConnectError> {
+    parsed
+        .optional_secret("state.database.url")
         .filter(|url| !url.expose().trim().is_empty())
         .ok_or_else(|| {
             ConnectError::config(

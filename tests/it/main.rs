@@ -45,3 +45,5 @@ mod support;
 mod tasks;
 /// The house rules: imports, file lengths.
 mod tidy;
+/// Settings as the original's images and scripts are given them.
+mod worker_settings;

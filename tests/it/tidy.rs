@@ -52,7 +52,7 @@ const RULES: &[Rule] = &[
         imports: &["converter", "transform", "connector"],
         third_parties: &[],
     },
-    Rule { module: "kafka", imports: &[], third_parties: &["rdkafka"] },
+    Rule { module: "kafka", imports: &[], third_parties: &["rdkafka", "openssl"] },
     Rule { module: "store", imports: &[], third_parties: &["sqlx"] },
     Rule {
         module: "runtime",

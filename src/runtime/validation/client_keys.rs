@@ -25,6 +25,19 @@ impl Client {
     }
 }
 
+/// The names under which a worker's settings give clients theirs: `producer.`, `consumer.` and
+/// `admin.` and a key of that client.
+pub fn worker_client_keys() -> impl Iterator<Item = String> {
+    let clients = [
+        ("producer.", Client::Producer),
+        ("consumer.", Client::Consumer),
+        ("admin.", Client::Admin),
+    ];
+    clients.into_iter().flat_map(|(prefix, client)| {
+        client_config(client).keys().iter().map(move |key| format!("{prefix}{}", key.name))
+    })
+}
+
 static PRODUCER: LazyLock<ConfigDef> = LazyLock::new(|| table(&PRODUCER_KEYS));
 static CONSUMER: LazyLock<ConfigDef> = LazyLock::new(|| table(&CONSUMER_KEYS));
 static ADMIN: LazyLock<ConfigDef> = LazyLock::new(|| table(&ADMIN_KEYS));

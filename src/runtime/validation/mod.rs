@@ -20,6 +20,7 @@ use std::time::Duration;
 
 use futures::FutureExt;
 
+pub use client_keys::worker_client_keys;
 pub use overrides::OverridePolicy;
 pub use unknown::{UnknownKey, unknown_keys};
 
@@ -50,6 +51,8 @@ pub struct ValidationScope<'a> {
     pub group_id: &'a str,
     /// Whether `exactly.once.source.support` is enabled.
     pub exactly_once: bool,
+    /// The worker's settings, of which clients get theirs.
+    pub client_settings: &'a Props,
     /// `connector.client.config.override.policy`.
     pub override_policy: OverridePolicy,
     /// What references in a configuration stand for.
@@ -68,6 +71,7 @@ impl<'a> ValidationScope<'a> {
             },
             group_id: &worker.group_id,
             exactly_once: false,
+            client_settings: &worker.settings,
             override_policy: policy
                 .and_then(|name| OverridePolicy::parse(name))
                 .unwrap_or_default(),

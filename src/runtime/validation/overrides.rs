@@ -3,7 +3,8 @@
 use super::client_keys::{Client, client_config};
 use super::report::info;
 use super::{SubmittedProps, ValidationError, ValidationScope};
-use crate::config::{ConfigKey, Submitted, with_prefix};
+use crate::config::{ConfigKey, Props, Submitted, with_prefix};
+use crate::kafka::{ClientKind, ClientProps};
 use crate::plugin::PluginKind;
 use crate::runtime::config_infos::{ConfigInfo, ConfigKeyInfo, ConfigValueInfo};
 use crate::runtime::connector_config::{DLQ_TOPIC_NAME, OFFSETS_STORAGE_TOPIC};
@@ -91,7 +92,9 @@ pub(super) fn entries(
         (creates || queue || own_offsets, Client::Admin),
     ] {
         if used {
-            entries.extend(of_client(scope.override_policy, client, submitted)?);
+            let mut own = of_client(scope.override_policy, client, submitted)?;
+            translate(scope, client, submitted, &mut own);
+            entries.extend(own);
         }
     }
     Ok(entries)
@@ -120,6 +123,66 @@ fn of_client(
         entries.push(entry);
     }
     Ok(entries)
+}
+
+/// Settings that decide who the client is or whom it trusts: ignoring one would not do.
+const DECISIVE: &[&str] = &[
+    "sasl.client.callback.handler.class",
+    "sasl.login.callback.handler.class",
+    "sasl.login.class",
+    "sasl.oauthbearer.token.endpoint.url",
+    "security.providers",
+    "ssl.engine.factory.class",
+];
+
+/// Says of each override what keeps it from being the client's: a store that cannot be read, a
+/// setting of security without an equivalent. Others without an equivalent are named in the log
+/// when the client is made.
+fn translate(
+    scope: &ValidationScope<'_>,
+    client: Client,
+    submitted: &SubmittedProps,
+    entries: &mut [ConfigInfo],
+) {
+    let connector: Props =
+        submitted.iter().filter_map(|(key, value)| Some((key.clone(), value.clone()?))).collect();
+    let props = ClientProps {
+        bootstrap_servers: "",
+        worker: scope.client_settings,
+        connector: &connector,
+        client_id: "",
+    };
+    let kind = match client {
+        Client::Producer => ClientKind::Producer,
+        Client::Consumer => ClientKind::Consumer,
+        Client::Admin => ClientKind::Admin,
+    };
+    let fine = entries.iter_mut().filter(|entry| entry.value.errors.is_empty());
+    let name = |entry: &ConfigInfo| {
+        let name = entry.value.name.strip_prefix(client.prefix());
+        name.unwrap_or_default().to_owned()
+    };
+    match props.translate(kind) {
+        Ok(translation) => {
+            for entry in fine {
+                let name = name(entry);
+                if DECISIVE.contains(&name.as_str()) && translation.unknown.contains(&name) {
+                    entry.value.errors.push(format!(
+                        "{name} has no equivalent here, and going on without it would not do what \
+                         it says: remove it"
+                    ));
+                }
+            }
+        }
+        Err(error) => {
+            // Its text begins with the setting; one of the worker's own is none of the connector's.
+            let text = error.trace();
+            let mut concerned = fine.filter(|entry| text.contains(&name(entry)));
+            if let Some(entry) = concerned.next() {
+                entry.value.errors.push(text);
+            }
+        }
+    }
 }
 
 fn known(key: &ConfigKey, prefix: &str, value: &str) -> Result<ConfigInfo, ValidationError> {

@@ -132,6 +132,7 @@ async fn answer(pairs: &[(&str, &str)]) -> Result<ConfigInfos, ValidationError> 
         context: ConnectorContext::default(),
         group_id: "connect-cluster",
         exactly_once: false,
+        client_settings: &Props::new(),
         override_policy: OverridePolicy::default(),
         providers: Arc::default(),
     };
@@ -412,6 +413,7 @@ fn keys_that_nobody_reads_are_found() {
         context: ConnectorContext::default(),
         group_id: "connect-cluster",
         exactly_once: false,
+        client_settings: &Props::new(),
         override_policy: OverridePolicy::default(),
         providers: Arc::default(),
     };
@@ -505,6 +507,7 @@ fn the_example_files_are_valid() {
         context: ConnectorContext::default(),
         group_id: "connect-cluster",
         exactly_once: false,
+        client_settings: &Props::new(),
         override_policy: OverridePolicy::default(),
         providers: Arc::default(),
     };
@@ -531,5 +534,18 @@ fn every_plugins_table_can_be_shown() {
             let _ = key.outcome(key.name, Submitted::Absent);
             assert!(!key.documentation.is_empty(), "{} {}", plugin.class, key.name);
         }
+    }
+}
+
+#[tokio::test]
+async fn overrides_that_cannot_be_followed_are_refused() {
+    let jaas = "org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule required;";
+    for (key, value, expected) in [
+        ("producer.override.sasl.jaas.config", jaas, "OAUTHBEARER is not there"),
+        ("producer.override.linger.ms", "5", ""),
+    ] {
+        let found = messages(&SOURCE, &[(key, value)]).await;
+        assert_eq!(found.is_empty(), expected.is_empty(), "{key}: {found:?}");
+        assert!(found.iter().all(|message| message.contains(expected)), "{found:?}");
     }
 }

@@ -3,14 +3,11 @@
 
 use super::client_keys::Client;
 use super::{SubmittedProps, ValidationScope, plugin_keys};
-use crate::config::ConfigDef;
+use crate::config::nearest;
 use crate::plugin::{Plugin, PluginKind, Plugins};
 use crate::runtime::connector_config::{
     HEADER_CONVERTER, KEY_CONVERTER, PREDICATES, TRANSFORMS, VALUE_CONVERTER,
 };
-
-/// Beyond this many edits two keys have nothing to do with each other.
-const EDITS_MAX: usize = 3;
 
 /// A key that nobody reads.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,7 +30,11 @@ pub fn unknown_keys(
             && !own.reads(key)
             && !is_of_others(scope.plugins, submitted, key)
     });
-    unknown.map(|key| UnknownKey { key: key.clone(), near: near(key, &declared) }).collect()
+    let near = |key: &str| {
+        let names = declared.keys().iter().map(|declared| declared.name);
+        nearest(key, names).map(str::to_owned)
+    };
+    unknown.map(|key| UnknownKey { key: key.clone(), near: near(key) }).collect()
 }
 
 /// Whether the key is one of a client, a converter, an aliased plugin or a topic group. Which keys
@@ -69,43 +70,4 @@ fn is_of_stage(
         matches!(own, "type" | "predicate" | "negate")
             || plugin.is_none_or(|plugin| (plugin.config_def)().key(own).is_some())
     })
-}
-
-fn near(key: &str, declared: &ConfigDef) -> Option<String> {
-    let candidates = declared.keys().iter().map(|other| (edits(key, other.name), other.name));
-    let (edits, nearest) = candidates.min()?;
-    (edits <= EDITS_MAX && edits * 2 < key.len()).then(|| nearest.to_owned())
-}
-
-/// Levenshtein's distance.
-fn edits(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, a) in (1..).zip(a.chars()) {
-        let mut diagonal = std::mem::replace(&mut row[0], i);
-        for (j, b) in (1..).zip(&b) {
-            let substituted = diagonal + usize::from(a != *b);
-            diagonal = row[j];
-            row[j] = substituted.min(diagonal + 1).min(row[j - 1] + 1);
-        }
-    }
-    row.last().copied().unwrap_or_default()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn edits_are_counted() {
-        for (a, b, expected) in [
-            ("", "abc", 3),
-            ("flush.size", "flush.size", 0),
-            ("flsh.size", "flush.size", 1),
-            ("topic.regex", "topics.regex", 1),
-            ("kitten", "sitting", 3),
-        ] {
-            assert_eq!(edits(a, b), expected, "{a} {b}");
-        }
-    }
 }
