@@ -125,11 +125,15 @@ impl Assembly {
 
     /// The metrics of a task; `None` when its class is none of this worker.
     pub(crate) fn task_metrics(&self, id: &TaskId, config: &Props) -> Option<Arc<TaskMetrics>> {
-        let side = match self.plugin(config)?.kind() {
+        Some(self.metrics.task(&id.connector, id.task, self.side(config)?))
+    }
+
+    /// Which way a connector's tasks move data; `None` when its class is none of this worker.
+    pub(crate) fn side(&self, config: &Props) -> Option<TaskSide> {
+        Some(match self.plugin(config)?.kind() {
             PluginKind::Sink => TaskSide::Sink,
             _ => TaskSide::Source,
-        };
-        Some(self.metrics.task(&id.connector, id.task, side))
+        })
     }
 
     /// Makes a task from resolved configurations.
@@ -362,13 +366,17 @@ fn too_many_tasks(name: &str, tasks: usize, tasks_max: usize) -> String {
 /// A failure as `trace` shows it: the original's class for it, the message, every cause on a line.
 /// User interfaces show the first line.
 pub(crate) fn trace_of(error: &ConnectError) -> String {
-    let class = match error.kind() {
+    format!("{}: {}", class_of_error(error), error.trace())
+}
+
+/// The original's class for a failure.
+pub(crate) fn class_of_error(error: &ConnectError) -> &'static str {
+    match error.kind() {
         ErrorKind::Retriable => "org.apache.kafka.connect.errors.RetriableException",
         ErrorKind::Data => "org.apache.kafka.connect.errors.DataException",
         ErrorKind::Config => "org.apache.kafka.common.config.ConfigException",
         ErrorKind::Fatal => "org.apache.kafka.connect.errors.ConnectException",
-    };
-    format!("{class}: {}", error.trace())
+    }
 }
 
 #[cfg(test)]

@@ -24,10 +24,12 @@ pub struct Chain {
     stages: Vec<Stage>,
     /// Results by the input's address. The input is kept too, so that its address stays taken.
     plans: HashMap<usize, (Arc<RowPlan>, Planned)>,
+    failed: Option<Arc<str>>,
 }
 
 struct Stage {
     alias: String,
+    class: Arc<str>,
     transformation: Box<dyn Transformation>,
     condition: Option<Condition>,
 }
@@ -56,7 +58,7 @@ impl Chain {
             .into_iter()
             .map(|alias| Stage::build(plugins, config, &predicates, alias))
             .collect::<Result<_, _>>()?;
-        Ok(Self { stages, plans: HashMap::new() })
+        Ok(Self { stages, plans: HashMap::new(), failed: None })
     }
 
     /// Whether there are no transforms.
@@ -104,11 +106,13 @@ impl Chain {
     /// When a transform cannot process the record; stages before it have changed the record.
     pub fn apply(&mut self, record: &mut Record) -> Result<Keep, ConnectError> {
         for stage in &mut self.stages {
+            let failed = &mut self.failed;
             if !stage.runs_on(record) {
                 continue;
             }
             let keep = stage.transformation.apply(record).map_err(|error| {
                 let alias = &stage.alias;
+                *failed = Some(Arc::clone(&stage.class));
                 ConnectError::data(format!("transform \"{alias}\" cannot process the record"))
                     .because(error)
             })?;
@@ -117,6 +121,13 @@ impl Chain {
             }
         }
         Ok(Keep::Record)
+    }
+}
+
+impl Chain {
+    /// The class of the transform that failed last.
+    pub fn failed_class(&self) -> Option<Arc<str>> {
+        self.failed.clone()
     }
 }
 
@@ -135,7 +146,8 @@ impl Stage {
         };
         let condition = condition(plugins, config, predicates, &prefix, &own)?;
         let transformation = construct(&own).map_err(|error| in_alias(&prefix, error))?;
-        Ok(Self { alias, transformation, condition })
+        let class = own.get("type").map_or(plugin.class, |class| class.trim()).into();
+        Ok(Self { alias, class, transformation, condition })
     }
 
     fn runs_on(&self, record: &Record) -> bool {

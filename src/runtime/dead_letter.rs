@@ -12,6 +12,7 @@ use crate::kafka::{
     Refused, Reports,
 };
 use crate::metrics::TaskMetrics;
+use crate::runtime::assembly::{class_of_error, trace_of};
 use crate::runtime::connector_config::{
     DLQ_CONTEXT_HEADERS_ENABLE, DLQ_TOPIC_NAME, DLQ_TOPIC_REPLICATION_FACTOR,
 };
@@ -177,12 +178,9 @@ fn context(
         ("__connect.errors.task.id", id.task.to_string()),
         ("__connect.errors.stage", stage.name().to_owned()),
         ("__connect.errors.class.name", class.to_owned()),
-        (
-            "__connect.errors.exception.class.name",
-            "org.apache.kafka.connect.errors.DataException".to_owned(),
-        ),
+        ("__connect.errors.exception.class.name", class_of_error(error).to_owned()),
         ("__connect.errors.exception.message", error.to_string()),
-        ("__connect.errors.exception.stacktrace", error.trace()),
+        ("__connect.errors.exception.stacktrace", format!("{}\n", trace_of(error))),
     ]
 }
 

@@ -6,12 +6,14 @@
 mod assembly;
 mod board;
 mod cluster;
+mod condition;
 mod entity;
 mod leases;
 mod offsets;
 mod panics;
 mod resolution;
 mod runner;
+mod stall;
 mod state;
 mod supervisor;
 mod worker;

@@ -15,7 +15,7 @@ use crate::data::SourceOffset;
 use crate::error::{ConnectError, ErrorKind};
 use crate::metrics::TaskMetrics;
 use crate::runtime::ledger::task_error;
-use crate::runtime::task::{Backoff, retrying};
+use crate::runtime::task::{Backoff, Condition};
 use crate::store::{Lease, Store};
 
 /// After this a topic that still gets records is recorded again, should its record have been reset.
@@ -43,7 +43,7 @@ struct Wanted {
 #[derive(Debug, Clone)]
 pub(super) struct Failing {
     pub(super) since: Instant,
-    pub(super) text: String,
+    pub(super) condition: Condition,
 }
 
 /// The loop's end of the storing task.
@@ -168,7 +168,7 @@ impl Storing {
                 }
                 let delay = backoff.next_delay();
                 self.to.metrics.retries.inc();
-                self.report(Some(retrying(&error, delay)));
+                self.report(Some(Condition::retrying(&error, delay)));
                 tokio::time::sleep(delay).await;
                 wanted = self.wanted.borrow_and_update().clone();
             }
@@ -236,11 +236,11 @@ impl Storing {
         Ok(())
     }
 
-    fn report(&self, text: Option<String>) {
+    fn report(&self, condition: Option<Condition>) {
         self.failing.send_if_modified(|failing| {
             let was_fine = failing.is_none();
             let since = failing.as_ref().map_or_else(Instant::now, |failing| failing.since);
-            *failing = text.map(|text| Failing { since, text });
+            *failing = condition.map(|condition| Failing { since, condition });
             !(was_fine && failing.is_none())
         });
     }

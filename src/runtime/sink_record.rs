@@ -10,6 +10,8 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use std::sync::Arc;
+
 use crate::converter::{Converter, HeaderConverter};
 use crate::data::{Header, Origin, Record, RecordBatch, Row, SinkBatch};
 use crate::error::ConnectError;
@@ -24,6 +26,8 @@ pub(super) struct RejectedMessage {
     /// Its index in the consumed batch.
     pub(super) index: usize,
     pub(super) stage: Stage,
+    /// The class of the transform, when one failed.
+    pub(super) transform: Option<Arc<str>>,
     pub(super) error: ConnectError,
 }
 
@@ -112,7 +116,10 @@ impl RecordDecoder {
                     timestamp_ms: message.timestamp_ms,
                 }),
                 Ok(Keep::Drop) => {}
-                Err((stage, error)) => rejected.push(RejectedMessage { index, stage, error }),
+                Err((stage, error)) => {
+                    let transform = self.chain.failed_class();
+                    rejected.push(RejectedMessage { index, stage, transform, error });
+                }
             }
         }
         rejected

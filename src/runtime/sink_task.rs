@@ -20,16 +20,14 @@ use crate::kafka::{ClientProps, Consumer, ConsumerEvent, ConsumerOptions, Messag
 use crate::metrics::{TaskMetrics, set_gauge};
 use crate::plugin::PluginKind;
 use crate::runtime::chain::Chain;
-use crate::runtime::connector_config::{
-    KEY_CONVERTER, TOPICS, TOPICS_REGEX, VALUE_CONVERTER, connector_config,
-};
+use crate::runtime::connector_config::{TOPICS, TOPICS_REGEX, connector_config};
 use crate::runtime::dead_letter::{DeadLetter, DeadLetters};
 use crate::runtime::errant::{Errant, ErrantRecords};
 use crate::runtime::herder::TaskId;
 use crate::runtime::sink_commit::Commits;
 use crate::runtime::sink_record::{RecordDecoder, RejectedMessage};
-use crate::runtime::task::{Backoff, TaskControl, retrying};
-use crate::runtime::tolerance::{Stage, Tolerance, Verdict, class_of, exceeded};
+use crate::runtime::task::{Backoff, Condition, TaskControl};
+use crate::runtime::tolerance::{Stage, StageClasses, Tolerance, Verdict, exceeded};
 use crate::runtime::worker_config::WorkerConfig;
 use crate::store::{Lease, Store};
 
@@ -37,9 +35,6 @@ use crate::store::{Lease, Store};
 const TICK: Duration = Duration::from_millis(500);
 /// Of the graceful stop's time, how much leaving the group may take at the end.
 const LEAVE_DEADLINE: Duration = Duration::from_secs(3);
-
-/// Whom logs and dead letters name for what a task reports.
-const SINK_TASK_CLASS: &str = "org.apache.kafka.connect.sink.SinkTask";
 
 /// Everything that a sink task runs with.
 pub struct SinkTaskParts {
@@ -107,14 +102,14 @@ struct Runner {
     tolerance: Tolerance,
     metrics: Arc<TaskMetrics>,
     control: TaskControl,
-    config: Props,
+    classes: StageClasses,
     /// Whether consumption is paused.
     paused: bool,
     /// Events that were passed over on the way to a revocation: a few batches at most, because
     /// nothing is fetched while the group waits.
     backlog: VecDeque<ConsumerEvent>,
     /// Why the destination takes nothing, at present.
-    trouble: Option<String>,
+    trouble: Option<Condition>,
 }
 
 /// What the task consumes, and as whom.
@@ -179,7 +174,7 @@ impl Runner {
             tolerance: Tolerance::new(&framework),
             metrics,
             control,
-            config,
+            classes: StageClasses::new(&config, &worker),
             paused: false,
             backlog: VecDeque::new(),
             trouble: None,
@@ -347,7 +342,7 @@ impl Runner {
         let cause = error.trace();
         tracing::warn!(cause, delay_ms = delay.as_millis(), "the sink failed, trying again");
         self.metrics.retries.inc();
-        self.set_trouble(Some(retrying(error, delay)));
+        self.set_trouble(Some(Condition::retrying(error, delay)));
         tokio::select! {
             () = self.control.cancel.cancelled() => Step::Cancelled,
             () = self.consumer.revoking() => Step::Revoking,
@@ -361,12 +356,9 @@ impl Runner {
         messages: &MessageBatch,
         rejected: RejectedMessage,
     ) -> Result<(), ConnectError> {
-        let RejectedMessage { index, stage, error } = rejected;
+        let RejectedMessage { index, stage, transform, error } = rejected;
         let message = &messages.messages[index];
-        let class = match stage {
-            Stage::KeyConverter => class_of(&self.config, KEY_CONVERTER, "the worker's"),
-            _ => class_of(&self.config, VALUE_CONVERTER, "the worker's"),
-        };
+        let class = &*self.classes.at(stage, transform.as_deref()).to_owned();
         let place = Place { messages, index };
         self.metrics.record_failed();
         self.log_error(stage, class, &place, &error);
@@ -403,12 +395,12 @@ impl Runner {
             });
             let Some(index) = index else { continue };
             let (stage, place) = (Stage::TaskPut, Place { messages, index });
+            let class = &*self.classes.at(stage, None).to_owned();
             self.metrics.record_failed();
-            self.log_error(stage, SINK_TASK_CLASS, &place, &error);
+            self.log_error(stage, class, &place, &error);
             self.metrics.errors_skipped.inc();
             if let Some(dead_letters) = &mut self.dead_letters {
                 let message = &messages.messages[index];
-                let class = SINK_TASK_CLASS;
                 let letter = DeadLetter { batch: messages, message, stage, class, error: &error };
                 dead_letters.send(letter).await?;
             }
@@ -494,7 +486,7 @@ impl Runner {
         let cause = error.trace();
         tracing::warn!(cause, "offsets were not committed, trying again");
         self.metrics.retries.inc();
-        self.set_trouble(Some(retrying(&error, delay)));
+        self.set_trouble(Some(Condition::retrying(&error, delay)));
         Ok(())
     }
 
@@ -527,13 +519,14 @@ impl Runner {
         }
     }
 
-    fn set_trouble(&mut self, text: Option<String>) {
-        self.trouble = text;
+    fn set_trouble(&mut self, condition: Option<Condition>) {
+        self.trouble = condition;
         self.show();
     }
 
     fn show(&self) {
-        self.control.show(self.trouble.clone().or_else(|| self.consumer.trouble()));
+        let waiting = || self.consumer.trouble().map(Condition::waiting);
+        self.control.show(self.trouble.clone().or_else(waiting));
     }
 
     /// Commits what is durable, closes everything and leaves the group.

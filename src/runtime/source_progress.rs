@@ -12,7 +12,7 @@ use crate::kafka::{Outgoing, Producer, Refused, Reports};
 use crate::metrics::TaskMetrics;
 use crate::runtime::offset_flush::Flusher;
 use crate::runtime::submitted::Submitted;
-use crate::runtime::task::TaskControl;
+use crate::runtime::task::{Condition, TaskControl};
 use crate::runtime::tolerance::{Stage, Tolerance, Verdict};
 
 /// Reports are looked at this long after the first one: looking at each would cost a wake-up each.
@@ -43,8 +43,8 @@ pub(super) struct Progress {
     /// Since when messages are outstanding and none is acknowledged.
     unacknowledged_since: Option<Instant>,
     /// Why the source cannot be read, and why Kafka takes nothing, at present.
-    source_trouble: Option<String>,
-    kafka_trouble: Option<String>,
+    source_trouble: Option<Condition>,
+    kafka_trouble: Option<Condition>,
 }
 
 /// Whether a message was handed over.
@@ -165,7 +165,7 @@ impl Progress {
         if WAIT_WORTH_TELLING <= since.elapsed() {
             let cause = self.producer.trouble();
             let cause = cause.unwrap_or_else(|| "the brokers acknowledge nothing".to_owned());
-            self.kafka_trouble = Some(format!("waiting for Kafka: {cause}"));
+            self.kafka_trouble = Some(Condition::waiting(format!("waiting for Kafka: {cause}")));
         }
     }
 
@@ -217,16 +217,16 @@ impl Progress {
     }
 
     /// Shows why the source cannot be read at present.
-    pub(super) fn set_source_trouble(&mut self, text: Option<String>) {
-        self.source_trouble = text;
+    pub(super) fn set_source_trouble(&mut self, condition: Option<Condition>) {
+        self.source_trouble = condition;
         self.show();
     }
 
     fn show(&self) {
-        let storing = || self.flusher.failing().map(|failing| failing.text);
-        let text =
+        let storing = || self.flusher.failing().map(|failing| failing.condition);
+        let condition =
             self.source_trouble.clone().or_else(|| self.kafka_trouble.clone()).or_else(storing);
-        self.control.show(text);
+        self.control.show(condition);
     }
 
     /// Waits for outstanding reports and stores what they allow, within `deadline`.

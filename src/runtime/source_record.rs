@@ -221,6 +221,11 @@ impl RecordEncoder {
         }
     }
 
+    /// The class of the transform that failed last.
+    pub(super) fn failed_transform(&self) -> Option<Arc<str>> {
+        self.chain.failed_class()
+    }
+
     fn transform_and_convert(&mut self, mut record: Record) -> Result<Encoded, Rejected> {
         let kept = self.chain.apply(&mut record);
         match kept.map_err(|error| Rejected { stage: Stage::Transformation, error })? {

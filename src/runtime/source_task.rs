@@ -19,13 +19,13 @@ use crate::kafka::{ClientProps, Producer};
 use crate::metrics::TaskMetrics;
 use crate::plugin::PluginKind;
 use crate::runtime::chain::Chain;
-use crate::runtime::connector_config::{VALUE_CONVERTER, connector_config};
+use crate::runtime::connector_config::connector_config;
 use crate::runtime::herder::TaskId;
 use crate::runtime::offset_flush::{FlushTo, Flusher};
 use crate::runtime::source_progress::{Progress, Sent};
 use crate::runtime::source_record::{Encoded, RecordEncoder, Rejected};
-use crate::runtime::task::{Backoff, TaskControl, retrying};
-use crate::runtime::tolerance::{Stage, Tolerance, Verdict, class_of, exceeded};
+use crate::runtime::task::{Backoff, Condition, TaskControl};
+use crate::runtime::tolerance::{Stage, StageClasses, Tolerance, Verdict, exceeded};
 use crate::runtime::topic_creation::{TopicCreation, TopicMaker};
 use crate::runtime::worker_config::WorkerConfig;
 use crate::store::{Lease, Store};
@@ -93,6 +93,7 @@ struct Runner {
     metrics: Arc<TaskMetrics>,
     control: TaskControl,
     config: Props,
+    classes: StageClasses,
     worker: Arc<WorkerConfig>,
     admin_id: String,
 }
@@ -139,6 +140,7 @@ impl Runner {
             tolerance,
             metrics,
             control,
+            classes: StageClasses::new(&config, &worker),
             config,
             worker,
             admin_id: format!("connector-adminclient-{id}"),
@@ -215,7 +217,7 @@ impl Runner {
         let cause = error.trace();
         tracing::warn!(cause, delay_ms = delay.as_millis(), "the source failed, trying again");
         self.metrics.retries.inc();
-        self.progress.set_source_trouble(Some(retrying(error, delay)));
+        self.progress.set_source_trouble(Some(Condition::retrying(error, delay)));
         let pause = tokio::time::sleep(delay);
         tokio::pin!(pause);
         loop {
@@ -286,10 +288,8 @@ impl Runner {
     /// Skips a rejected record if that is wanted, else fails.
     fn judge(&self, rejected: Rejected) -> Result<(), ConnectError> {
         let Rejected { stage, error } = rejected;
-        let class = match stage {
-            Stage::KafkaProduce => "org.apache.kafka.clients.producer.KafkaProducer",
-            _ => class_of(&self.config, VALUE_CONVERTER, "the worker's"),
-        };
+        let transform = self.encoder.failed_transform();
+        let class = self.classes.at(stage, transform.as_deref());
         self.metrics.record_failed();
         if self.tolerance.log(stage, class, &self.encoder.topic(), &error) {
             self.metrics.errors_logged.inc();

@@ -12,10 +12,12 @@ use tracing::Instrument;
 
 use crate::config::{Props, Resolved};
 use crate::error::ConnectError;
+use crate::metrics::{TaskMetrics, TaskSide};
 use crate::runtime::assembly::{PreparedTask, trace_of};
 use crate::runtime::entity::{State, TaskId};
+use crate::runtime::stall::StallWatch;
 use crate::runtime::state::{Restarts, what_is_next};
-use crate::runtime::task::{TaskControl, random_fraction, reached};
+use crate::runtime::task::{Condition, TaskControl, random_fraction, reached};
 use crate::runtime::worker::Shared;
 use crate::store::{Lease, StoredStatus};
 
@@ -65,6 +67,7 @@ impl Supervisor {
             let lost = self.shared.leases.watch(&lease);
             let began = Instant::now();
             let ended = self.run_once(&lease, &lost).await;
+            self.settle_metrics();
             let go_on = match ended {
                 Ended::Failed(error) => {
                     let jitter = random_fraction();
@@ -86,6 +89,15 @@ impl Supervisor {
             if !go_on {
                 return;
             }
+        }
+    }
+
+    /// What ended waits for nothing.
+    fn settle_metrics(&self) {
+        let assembly = &self.shared.assembly;
+        if let Some(metrics) = assembly.task_metrics(&self.plan.id, &self.plan.config) {
+            Condition::measure(None, &metrics);
+            metrics.stalled.set(0);
         }
     }
 
@@ -163,6 +175,11 @@ impl Supervisor {
         lost: &CancellationToken,
         task: PreparedTask,
     ) -> Ended {
+        let assembly = &self.shared.assembly;
+        let Some(metrics) = assembly.task_metrics(&self.plan.id, &self.plan.config) else {
+            return Ended::Failed(ConnectError::fatal("the connector's class is gone"));
+        };
+        let mut progress = self.watch_progress(&metrics);
         let (show, mut condition) = watch::channel(None);
         let control =
             TaskControl { cancel: self.stop.clone(), paused: self.paused.clone(), condition: show };
@@ -172,11 +189,15 @@ impl Supervisor {
         tracing::info!(task = %id, "task started");
         let mut overdue: Option<Instant> = None;
         let mut shows = true;
+        let mut shown = None;
         loop {
-            self.report_condition(lease, &mut condition);
+            let standing = self.look(&mut progress, &mut condition, &metrics);
+            self.report_standing(lease, &mut shown, standing);
             let deadline = overdue;
+            let look_again = progress.interval().map(|interval| Instant::now() + interval);
             tokio::select! {
                 ended = &mut running => return self.ended(ended),
+                () = reached(look_again), if deadline.is_none() => {}
                 () = self.stop.cancelled(), if deadline.is_none() => {
                     let limit = self.shared.assembly.worker.task_shutdown_graceful_timeout;
                     overdue = Some(Instant::now() + limit + STOP_MARGIN);
@@ -212,14 +233,60 @@ impl Supervisor {
         }
     }
 
+    fn watch_progress(&self, metrics: &TaskMetrics) -> StallWatch {
+        let assembly = &self.shared.assembly;
+        let limit = assembly.worker.task_stall_timeout;
+        let side = assembly.side(&self.plan.config).unwrap_or(TaskSide::Source);
+        StallWatch::new(side, limit, metrics, Instant::now())
+    }
+
     /// RUNNING or PAUSED, with what keeps the task from moving.
-    fn report_condition(&self, lease: &Lease, condition: &mut watch::Receiver<Option<String>>) {
-        if self.stop.is_cancelled() {
+    fn look(
+        &self,
+        progress: &mut StallWatch,
+        condition: &mut watch::Receiver<Option<Condition>>,
+        metrics: &TaskMetrics,
+    ) -> (State, Option<String>) {
+        let condition = condition.borrow_and_update();
+        Condition::measure(condition.as_ref(), metrics);
+        let known = condition.as_ref().map(|known| self.resolved.hidden(&known.to_string()));
+        let now = Instant::now();
+        if *self.paused.borrow() {
+            progress.rest(now);
+            metrics.stalled.set(0);
+            return (State::Paused, known);
+        }
+        let stalled = progress.look(metrics, now);
+        let before = metrics.stalled.get();
+        metrics.stalled.set(i64::from(stalled.is_some()));
+        if before == 0
+            && let Some(cause) = &stalled
+        {
+            tracing::warn!(task = %self.plan.id, cause, condition = known, "task is stalled");
+        }
+        // What is known to be in the way says more than that nothing moves.
+        (State::Running, known.or(stalled))
+    }
+
+    /// Reports what changed since `shown`.
+    fn report_standing(
+        &self,
+        lease: &Lease,
+        shown: &mut Option<(State, Option<String>)>,
+        standing: (State, Option<String>),
+    ) {
+        // How long it stands is the log's and the metrics' to tell, not a status of its own.
+        let same = shown.as_ref().is_some_and(|(state, text)| {
+            let stalled = |text: &Option<String>| {
+                text.as_ref().is_some_and(|text| text.starts_with("stalled: "))
+            };
+            *state == standing.0 && (*text == standing.1 || stalled(text) && stalled(&standing.1))
+        });
+        if same || self.stop.is_cancelled() {
             return;
         }
-        let state = if *self.paused.borrow() { State::Paused } else { State::Running };
-        let shown = condition.borrow_and_update().as_deref().map(|text| self.resolved.hidden(text));
-        self.report(lease, state, shown);
+        self.report(lease, standing.0, standing.1.clone());
+        *shown = Some(standing);
     }
 
     fn report_failure(

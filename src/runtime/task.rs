@@ -6,7 +6,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::error::ConnectError;
+pub use crate::runtime::condition::Condition;
 
 /// The worker's hand on a running task.
 #[derive(Debug, Clone)]
@@ -15,16 +15,16 @@ pub struct TaskControl {
     pub cancel: CancellationToken,
     pub paused: watch::Receiver<bool>,
     /// `Some`: the outside failed, the task goes on trying; the cause and when. `None`: all is well.
-    pub condition: watch::Sender<Option<String>>,
+    pub condition: watch::Sender<Option<Condition>>,
 }
 
 impl TaskControl {
-    /// Shows `text` as the task's condition; unchanged text wakes nobody.
-    pub(crate) fn show(&self, text: Option<String>) {
+    /// Shows the task's condition; an unchanged one wakes nobody.
+    pub(crate) fn show(&self, condition: Option<Condition>) {
         self.condition.send_if_modified(|shown| {
-            let changed = *shown != text;
+            let changed = *shown != condition;
             if changed {
-                *shown = text;
+                *shown = condition;
             }
             changed
         });
@@ -92,12 +92,6 @@ pub(crate) async fn reached(at: Option<Instant>) {
     }
 }
 
-/// The text of a condition: the cause, and when the next attempt is.
-pub(crate) fn retrying(error: &ConnectError, delay: Duration) -> String {
-    let cause = error.trace().replace("\nCaused by: ", ": ");
-    format!("{cause}; trying again in {:.1} s", delay.as_secs_f64())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -118,7 +112,7 @@ mod tests {
         let control = TaskControl { cancel: CancellationToken::new(), paused, condition };
         control.show(None);
         assert!(!seen.has_changed().unwrap());
-        control.show(Some("away".to_owned()));
-        assert_eq!(*seen.borrow_and_update(), Some("away".to_owned()));
+        control.show(Some(Condition::waiting("away")));
+        assert_eq!(*seen.borrow_and_update(), Some(Condition::waiting("away")));
     }
 }

@@ -11,9 +11,10 @@ use crate::config::{Parsed, Props};
 use crate::error::{ConnectError, ErrorKind};
 use crate::runtime::connector_config::{
     ERRORS_LOG_ENABLE, ERRORS_LOG_INCLUDE_MESSAGES, ERRORS_RETRY_DELAY_MAX_MS,
-    ERRORS_RETRY_TIMEOUT, ERRORS_TOLERANCE,
+    ERRORS_RETRY_TIMEOUT, ERRORS_TOLERANCE, HEADER_CONVERTER, KEY_CONVERTER, VALUE_CONVERTER,
 };
 use crate::runtime::task::random_fraction;
+use crate::runtime::worker_config::{ConverterConfig, WorkerConfig};
 
 /// The first delay between attempts.
 const RETRY_DELAY: Duration = Duration::from_millis(300);
@@ -150,9 +151,38 @@ pub fn exceeded(error: ConnectError) -> ConnectError {
     .because(error)
 }
 
-/// The name of the class in a converter or transform setting, for logs and dead letter headers.
-pub fn class_of<'a>(config: &'a Props, key: &str, otherwise: &'a str) -> &'a str {
-    config.get(key).map_or(otherwise, String::as_str)
+/// The classes at the stages of a task, as logs and dead letter headers name them.
+#[derive(Debug, Clone)]
+pub struct StageClasses {
+    key: String,
+    value: String,
+    header: String,
+}
+
+impl StageClasses {
+    /// Those that the connector names, else the worker's.
+    pub fn new(config: &Props, worker: &WorkerConfig) -> Self {
+        let of = |key: &str, worker: &ConverterConfig| {
+            config.get(key).map_or_else(|| worker.class.clone(), |class| class.trim().to_owned())
+        };
+        Self {
+            key: of(KEY_CONVERTER, &worker.key_converter),
+            value: of(VALUE_CONVERTER, &worker.value_converter),
+            header: of(HEADER_CONVERTER, &worker.header_converter),
+        }
+    }
+
+    /// The class at `stage`; `transform`: that of the transform that failed.
+    pub fn at<'a>(&'a self, stage: Stage, transform: Option<&'a str>) -> &'a str {
+        match stage {
+            Stage::KeyConverter => &self.key,
+            Stage::ValueConverter => &self.value,
+            Stage::HeaderConverter => &self.header,
+            Stage::Transformation => transform.unwrap_or_default(),
+            Stage::KafkaProduce => "org.apache.kafka.clients.producer.KafkaProducer",
+            Stage::TaskPut => "org.apache.kafka.connect.sink.SinkTask",
+        }
+    }
 }
 
 #[cfg(test)]

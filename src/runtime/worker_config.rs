@@ -35,6 +35,8 @@ pub struct WorkerConfig {
     pub offset_flush_timeout: Duration,
     /// `task.shutdown.graceful.timeout.ms`
     pub task_shutdown_graceful_timeout: Duration,
+    /// `task.stall.timeout.ms`
+    pub task_stall_timeout: Duration,
     /// `task.restart.*`
     pub task_restart: TaskRestart,
     /// Where the REST API listens: the first of `listeners`. An empty host is every interface.
@@ -141,6 +143,7 @@ impl WorkerConfig {
             task_shutdown_graceful_timeout: millis(
                 parsed.integer("task.shutdown.graceful.timeout.ms"),
             ),
+            task_stall_timeout: millis(parsed.integer("task.stall.timeout.ms")),
             task_restart: TaskRestart {
                 backoff_initial: millis(parsed.integer("task.restart.backoff.initial.ms")),
                 backoff_max: millis(parsed.integer("task.restart.backoff.max.ms")),
@@ -191,6 +194,11 @@ pub fn definition() -> ConfigDef {
         number("offset.flush.interval.ms", "60000", "How often offsets are stored, 500 at most"),
         number("offset.flush.timeout.ms", "5000", "How long storing offsets may take"),
         number("task.shutdown.graceful.timeout.ms", "5000", "How long a task may take to stop"),
+        number(
+            "task.stall.timeout.ms",
+            "180000",
+            "A task that runs, has work and moves nothing for this long is reported as stalled; 0: never",
+        ),
         number("task.restart.backoff.initial.ms", "1000", "Before the first restart of a task"),
         number("task.restart.backoff.max.ms", "300000", "Between restarts of a task, at most"),
         ConfigKey::new(

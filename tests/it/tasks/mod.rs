@@ -18,7 +18,7 @@ use ferroconnect::runtime::chain::Chain;
 use ferroconnect::runtime::herder::TaskId;
 use ferroconnect::runtime::sink_task::{SinkTaskParts, run_sink_task};
 use ferroconnect::runtime::source_task::{SourceTaskParts, run_source_task};
-use ferroconnect::runtime::task::TaskControl;
+use ferroconnect::runtime::task::{Condition, TaskControl};
 use ferroconnect::runtime::worker_config::WorkerConfig;
 use ferroconnect::store::{Heartbeat, Lease, Store, TargetState, WorkerRow};
 use tokio::sync::watch;
@@ -43,7 +43,7 @@ pub(super) struct Bench {
 pub(super) struct Running {
     control: TaskControl,
     pause: watch::Sender<bool>,
-    pub(super) condition: watch::Receiver<Option<String>>,
+    pub(super) condition: watch::Receiver<Option<Condition>>,
     task: JoinHandle<Result<(), ConnectError>>,
 }
 

@@ -82,7 +82,8 @@ async fn a_batch_that_cannot_be_taken_is_given_again() {
     }
     let mut running = bench.start_sink(0, FakeSink::new(0, &taken)).await;
     let shown = running.condition.wait_for(Option::is_some).await.unwrap().clone().unwrap();
-    assert!(shown.starts_with("the bucket is away; trying again in "), "{shown}");
+    let shown = shown.to_string();
+    assert!(shown.starts_with("the bucket is away; next attempt at 20"), "{shown}");
     taken_is(&taken, 2).await;
     running.condition.wait_for(Option::is_none).await.unwrap();
     committed_is(&bench, &topic, 2).await;
@@ -178,34 +179,72 @@ async fn a_bad_record_fails_the_task_unless_it_is_tolerated() {
     assert!(trace.starts_with("Tolerance exceeded in error handler\nCaused by: "), "{trace}");
     assert!(trace.contains(&format!("topic \"{topic}\", partition 0, offset 1")), "{trace}");
     assert_eq!(taken.count(), 0);
-
-    let dead_letters = unique("dlq");
-    let tolerant = Bench::new(&[
-        ("topics", &topic),
-        ("errors.tolerance", "all"),
-        ("errors.deadletterqueue.topic.name", &dead_letters),
-        ("errors.deadletterqueue.topic.replication.factor", "1"),
-        ("errors.deadletterqueue.context.headers.enable", "true"),
-    ])
-    .await;
-    let running = tolerant.start_sink(0, FakeSink::new(0, &taken)).await;
-    taken_is(&taken, 2).await;
-    committed_is(&tolerant, &topic, 3).await;
-    running.stop().await.unwrap();
-    assert_eq!(
-        dead_letter(&dead_letters).await,
-        [
-            ("value", "{oops".to_owned()),
-            ("__connect.errors.topic", topic.clone()),
-            ("__connect.errors.offset", "1".to_owned()),
-            ("__connect.errors.stage", "VALUE_CONVERTER".to_owned()),
-            ("__connect.errors.connector.name", tolerant.connector.clone()),
-        ]
-    );
 }
 
-/// The value and some headers of the first record of a dead letter queue.
-async fn dead_letter(topic: &str) -> Vec<(&'static str, String)> {
+/// KIP-298: what each stage leaves in the dead letter queue, header by header.
+#[tokio::test]
+async fn a_tolerated_record_is_in_the_dead_letter_queue_with_every_header() {
+    const TRANSFORM: &[(&str, &str)] = &[
+        ("transforms", "cast"),
+        ("transforms.cast.type", "org.apache.kafka.connect.transforms.Cast$Value"),
+        ("transforms.cast.spec", "n:int64"),
+    ];
+    for (value, stage, class, more) in [
+        ("{oops", "VALUE_CONVERTER", "org.apache.kafka.connect.json.JsonConverter", &[][..]),
+        (
+            "{\"n\":\"none\"}",
+            "TRANSFORMATION",
+            "org.apache.kafka.connect.transforms.Cast$Value",
+            TRANSFORM,
+        ),
+    ] {
+        let (topic, dead_letters) = (unique("sink"), unique("dlq"));
+        let clients = Clients::new();
+        clients.create(&topic, 1).await;
+        clients.produce(&topic, &["{\"n\":\"1\"}", value, "{\"n\":\"2\"}"]).await;
+        let own = [
+            ("topics", topic.as_str()),
+            ("errors.tolerance", "all"),
+            ("errors.deadletterqueue.topic.name", &dead_letters),
+            ("errors.deadletterqueue.topic.replication.factor", "1"),
+            ("errors.deadletterqueue.context.headers.enable", "true"),
+        ];
+        let bench = Bench::new(&[&own[..], more].concat()).await;
+        let taken = Arc::new(Taken::default());
+        let running = bench.start_sink(0, FakeSink::new(0, &taken)).await;
+        taken_is(&taken, 2).await;
+        committed_is(&bench, &topic, 3).await;
+        running.stop().await.unwrap();
+        let (found, mut headers) = dead_letter(&dead_letters).await;
+        assert_eq!(found, value);
+        // Texts of ours: what went wrong, and its causes.
+        let trace = headers.pop().unwrap();
+        let message = headers.pop().unwrap();
+        let header =
+            |name: &str, value: &str| (format!("__connect.errors.{name}"), value.to_owned());
+        assert_eq!(
+            headers,
+            [
+                header("topic", &topic),
+                header("partition", "0"),
+                header("offset", "1"),
+                header("connector.name", &bench.connector),
+                header("task.id", "0"),
+                header("stage", stage),
+                header("class.name", class),
+                header("exception.class.name", "org.apache.kafka.connect.errors.DataException"),
+            ]
+        );
+        assert_eq!(message.0, "__connect.errors.exception.message");
+        assert_eq!(trace.0, "__connect.errors.exception.stacktrace");
+        let start = format!("org.apache.kafka.connect.errors.DataException: {}", message.1);
+        assert!(!message.1.is_empty() && trace.1.starts_with(&start), "{message:?} {trace:?}");
+        assert!(trace.1.ends_with('\n'), "{trace:?}");
+    }
+}
+
+/// The value and the headers, in order, of the first record of a dead letter queue.
+async fn dead_letter(topic: &str) -> (String, Vec<(String, String)>) {
     let mut consumer = Clients::new().consumer(&unique("reader"), &[topic.to_owned()]);
     let ConsumerEvent::Assigned(partitions) = next_event(&mut consumer).await else {
         panic!("assigned")
@@ -214,19 +253,12 @@ async fn dead_letter(topic: &str) -> Vec<(&'static str, String)> {
     consumer.assign(&[(partitions[0].clone(), Some(0))]).unwrap();
     let ConsumerEvent::Batch(batch) = next_event(&mut consumer).await else { panic!("a batch") };
     let text = |span| String::from_utf8(batch.bytes(span).to_vec()).unwrap();
-    let mut seen = vec![("value", text(batch.messages[0].value.unwrap()))];
-    assert_eq!(batch.messages[0].headers.1, 10);
-    for wanted in [
-        "__connect.errors.topic",
-        "__connect.errors.offset",
-        "__connect.errors.stage",
-        "__connect.errors.connector.name",
-    ] {
-        let header = batch.headers.iter().find(|(name, _)| text(*name) == wanted).unwrap();
-        seen.push((wanted, text(header.1.unwrap())));
-    }
+    let value = text(batch.messages[0].value.unwrap());
+    let (first, count) = batch.messages[0].headers;
+    let own = batch.headers.iter().skip(first as usize).take(count as usize);
+    let headers = own.map(|(name, value)| (text(*name), text(value.unwrap()))).collect();
     consumer.close(DEADLINE).await;
-    seen
+    (value, headers)
 }
 
 #[tokio::test]
