@@ -17,7 +17,7 @@ const DEADLINE: Duration = Duration::from_secs(10);
 /// The properties of clients of the test broker.
 pub(crate) struct Clients {
     pub(crate) bootstrap_servers: String,
-    none: Props,
+    pub(crate) none: Props,
 }
 
 impl Clients {

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::net::TcpListener;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 
 use super::{eventually, services, unique};
 
@@ -110,14 +110,25 @@ impl WorkerProcess {
         self.child.wait().expect("the worker ends");
     }
 
+    /// Sends a signal by its name.
+    pub(crate) fn signal(&self, name: &str) {
+        let pid = self.child.id().to_string();
+        let sent =
+            Command::new("kill").args([&format!("-{name}"), &pid]).status().expect("kill runs");
+        assert!(sent.success(), "the worker is there to be told {name}");
+    }
+
+    /// Waits for the end.
+    pub(crate) fn wait(&mut self, seconds: u64) -> ExitStatus {
+        eventually("the worker to end", seconds, || {
+            self.child.try_wait().ok().flatten().ok_or("still running")
+        })
+    }
+
     /// SIGTERM, and waits for the end; true when the worker ended with status 0 by itself.
     pub(crate) fn terminate(&mut self) -> bool {
-        let pid = self.child.id().to_string();
-        Command::new("kill").args(["-TERM", &pid]).status().expect("kill runs");
-        let status = eventually("the worker to end", 30, || {
-            self.child.try_wait().ok().flatten().ok_or("still running")
-        });
-        status.success()
+        self.signal("TERM");
+        self.wait(30).success()
     }
 }
 

@@ -12,7 +12,12 @@ use crate::support::{eventually_async, unique};
 
 /// Everything in the topic's only partition, as text, once there are `count` messages.
 async fn read(topic: &str, count: usize) -> Vec<String> {
-    let clients = Clients::new();
+    read_from(&Clients::new().bootstrap_servers, topic, count).await
+}
+
+/// As [`read`], of the cluster at `bootstrap_servers`.
+pub(super) async fn read_from(bootstrap_servers: &str, topic: &str, count: usize) -> Vec<String> {
+    let clients = Clients { bootstrap_servers: bootstrap_servers.to_owned(), ..Clients::new() };
     let topics = [topic.to_owned()];
     let mut consumer = clients.consumer(&unique("reader"), &topics);
     let mut texts = Vec::new();
@@ -33,7 +38,7 @@ async fn read(topic: &str, count: usize) -> Vec<String> {
     texts
 }
 
-fn numbers(range: std::ops::Range<i64>) -> Vec<String> {
+pub(super) fn numbers(range: std::ops::Range<i64>) -> Vec<String> {
     range.map(|number| format!("{{\"n\":{number}}}")).collect()
 }
 
