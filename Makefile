@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo up down test kill-test test-postgres-versions bench peer-conformance peer-bench peer-bench-full lint build install
+.PHONY: help demo up down test kill-test test-postgres-versions bench bench-control peer-conformance peer-bench peer-bench-full lint build install
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -30,6 +30,9 @@ test-postgres-versions: ## The PostgreSQL source's tests against PostgreSQL 12 t
 bench: build ## CPU-seconds per million events, beside the physical floors
 	bench/run
 	bench/scd2.py
+
+bench-control: build ## Start-up with 500 connectors, idle connectors, answers of the REST API
+	bench/control
 
 peer-conformance: build ## Ours beside the real Kafka Connect and Debezium: what differs (needs a JDK and Maven)
 	tests/peer/conformance
