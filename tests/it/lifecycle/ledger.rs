@@ -112,14 +112,14 @@ impl Ledger {
         }
     }
 
-    /// A task's metric of the source.
-    pub(super) async fn source_metric(&self, worker: &WorkerProcess, metric: &str) -> f64 {
+    /// A metric of the source's task; `None` before there is one.
+    pub(super) async fn source_metric(&self, worker: &WorkerProcess, metric: &str) -> Option<f64> {
         let text = reqwest::get(format!("{}/metrics", worker.url)).await.expect("an answer");
         let text = text.text().await.expect("a text");
         let start =
             format!("{metric}{{connector=\"{}-source\",task=\"0\"}} ", self.pipeline.prefix);
-        let value = text.lines().find_map(|line| line.strip_prefix(&start));
-        value.unwrap_or_else(|| panic!("{start} is not shown")).parse().expect("a number")
+        let value = text.lines().find_map(|line| line.strip_prefix(&start))?;
+        Some(value.parse().expect("a number"))
     }
 }
 

@@ -1,7 +1,7 @@
 //! Pause, resume, stop and restart under load: nothing is lost, nothing repeated.
 
 use super::ledger::{Ledger, nothing_for};
-use crate::support::WorkerProcess;
+use crate::support::{WorkerProcess, eventually_async};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_paused_stopped_and_restarted_goes_on_where_it_was() {
@@ -62,11 +62,12 @@ async fn a_second_signal_ends_the_worker_at_once() {
     let mut worker = WorkerProcess::start(&ledger.pipeline.options);
     ledger.post(&worker).await;
     ledger.write(1).await;
-    let produced =
-        || ledger.source_metric(&worker, "kafka_connect_source_task_source_record_write_total");
-    while produced().await < 1.0 {
-        nothing_for(1).await;
-    }
+    let written = "kafka_connect_source_task_source_record_write_total";
+    eventually_async("the row in Kafka", 30, || async {
+        let count = ledger.source_metric(&worker, written).await;
+        if count.is_some_and(|count| 1.0 <= count) { Ok(()) } else { Err(count) }
+    })
+    .await;
     worker.signal("TERM");
     nothing_for(2).await;
     let asked = std::time::Instant::now();
