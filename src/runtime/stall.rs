@@ -142,17 +142,14 @@ mod tests {
     fn each_kind_of_work_is_named() {
         let start = Instant::now();
         let later = start + LIMIT;
-        for (name, set, expected) in [
-            (
-                "unacknowledged",
-                (|m| m.source_record_active.set(3)) as fn(&TaskMetrics),
-                Some("3 records"),
-            ),
-            ("snapshot", |m| m.snapshot_running.set(1), Some("a snapshot")),
-            ("lag", |m| m.lag_bytes.set(64 << 20), Some("67108864 bytes")),
-            ("small lag", |m| m.lag_bytes.set(1 << 20), None),
+        let rows: [(&str, fn(&TaskMetrics), Option<&str>); 5] = [
+            ("unacknowledged", |metrics| metrics.source_record_active.set(3), Some("3 records")),
+            ("snapshot", |metrics| metrics.snapshot_running.set(1), Some("a snapshot")),
+            ("lag", |metrics| metrics.lag_bytes.set(64 << 20), Some("67108864 bytes")),
+            ("small lag", |metrics| metrics.lag_bytes.set(1 << 20), None),
             ("nothing", |_| {}, None),
-        ] {
+        ];
+        for (name, set, expected) in rows {
             let metrics = TaskMetrics::default();
             let mut watch = StallWatch::new(TaskSide::Source, LIMIT, &metrics, start);
             set(&metrics);

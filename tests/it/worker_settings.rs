@@ -14,7 +14,8 @@ fn settings(file: Option<&str>, environment: &[(&str, &str)]) -> BTreeMap<String
         environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     let settings =
         WorkerSettings::gather(Some("worker.properties").zip(file.as_ref()), &environment);
-    assert_eq!(settings.unknown(), [], "nothing that an image is documented to take is unknown");
+    let unknown = settings.unknown();
+    assert!(unknown.is_empty(), "what an image is documented to take: {unknown:?}");
     let set = settings.effective().into_iter().filter(|shown| shown.origin != Origin::Default);
     set.map(|shown| (shown.name, shown.value)).collect()
 }
