@@ -141,8 +141,7 @@ impl Collector for Tasks {
                     }
                     let task = task.to_string();
                     if let Some(whole) = (row.whole)(metrics) {
-                        let labels =
-                            [("connector", connector.as_str()), ("task", task.as_str())];
+                        let labels = [("connector", connector.as_str()), ("task", task.as_str())];
                         whole.encode(family.encode_family(&labels)?)?;
                         continue;
                     }

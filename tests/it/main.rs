@@ -20,10 +20,10 @@ mod kafka;
 mod lifecycle;
 // What a listing asks of the state database.
 mod listing;
-/// `ferroconnect import` and `export`, with a cluster's internal topics.
-mod moving;
 /// docs/metrics.md and the dashboard know the metrics that there are.
 mod metrics;
+/// `ferroconnect import` and `export`, with a cluster's internal topics.
+mod moving;
 /// The whole pipeline on the real binary, with parts that are wrong until mended.
 mod pipeline;
 /// The PostgreSQL source, through its task.
