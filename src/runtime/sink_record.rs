@@ -10,8 +10,6 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use std::sync::Arc;
-
 use crate::converter::{Converter, HeaderConverter};
 use crate::data::{Header, Origin, Record, RecordBatch, Row, SinkBatch};
 use crate::error::ConnectError;
