@@ -27,7 +27,7 @@ impl Client {
 
 /// The names under which a worker's settings give clients theirs: `producer.`, `consumer.` and
 /// `admin.` and a key of that client.
-pub fn worker_client_keys() -> impl Iterator<Item = String> {
+pub fn worker_client_keys() -> impl Iterator<Item = std::string::String> {
     let clients = [
         ("producer.", Client::Producer),
         ("consumer.", Client::Consumer),
