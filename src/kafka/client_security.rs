@@ -53,6 +53,33 @@ pub(super) fn translate_security(java: &Props, out: &mut Translation) -> Result<
             set("ssl.endpoint.identification.algorithm", &algorithm.to_ascii_lowercase());
         }
     }
+    translate_stores(java, out)?;
+    let understood = |key: &str| {
+        matches!(key, "security.protocol" | "sasl.mechanism" | "sasl.jaas.config")
+            || key.starts_with("ssl.keystore.")
+            || key.starts_with("ssl.truststore.")
+            || matches!(
+                key,
+                "ssl.key.password"
+                    | "ssl.cipher.suites"
+                    | "ssl.endpoint.identification.algorithm"
+                    | "sasl.kerberos.service.name"
+                    // TLS versions are negotiated.
+                    | "ssl.protocol"
+                    | "ssl.enabled.protocols"
+            )
+    };
+    let unknown = java.keys().filter(|key| is_security(key) && !understood(key));
+    out.unknown.extend(unknown.cloned());
+    Ok(())
+}
+
+/// Translates what `ssl.keystore.location` and `ssl.truststore.location` name.
+fn translate_stores(java: &Props, out: &mut Translation) -> Result<(), ConnectError> {
+    let get = |key: &str| java.get(key).map(|value| value.trim()).filter(|value| !value.is_empty());
+    let mut set = |key: &str, value: &str| {
+        out.settings.insert(key.to_owned(), value.to_owned());
+    };
     if let Some(location) = get("ssl.truststore.location") {
         match store(&get, "ssl.truststore", location)? {
             None => set("ssl.ca.location", location),
@@ -86,23 +113,6 @@ pub(super) fn translate_security(java: &Props, out: &mut Translation) -> Result<
     if let Some(password) = get("ssl.key.password").filter(|_| !key_is_plain) {
         set("ssl.key.password", password);
     }
-    let understood = |key: &str| {
-        matches!(key, "security.protocol" | "sasl.mechanism" | "sasl.jaas.config")
-            || key.starts_with("ssl.keystore.")
-            || key.starts_with("ssl.truststore.")
-            || matches!(
-                key,
-                "ssl.key.password"
-                    | "ssl.cipher.suites"
-                    | "ssl.endpoint.identification.algorithm"
-                    | "sasl.kerberos.service.name"
-                    // TLS versions are negotiated.
-                    | "ssl.protocol"
-                    | "ssl.enabled.protocols"
-            )
-    };
-    let unknown = java.keys().filter(|key| is_security(key) && !understood(key));
-    out.unknown.extend(unknown.cloned());
     Ok(())
 }
 

@@ -138,11 +138,14 @@ mod tests {
         assert!(watch.look(&metrics, at(281)).is_some());
     }
 
+    /// A name, what makes the work, and what is told.
+    type Row = (&'static str, fn(&TaskMetrics), Option<&'static str>);
+
     #[test]
     fn each_kind_of_work_is_named() {
         let start = Instant::now();
         let later = start + LIMIT;
-        let rows: [(&str, fn(&TaskMetrics), Option<&str>); 5] = [
+        let rows: [Row; 5] = [
             ("unacknowledged", |metrics| metrics.source_record_active.set(3), Some("3 records")),
             ("snapshot", |metrics| metrics.snapshot_running.set(1), Some("a snapshot")),
             ("lag", |metrics| metrics.lag_bytes.set(64 << 20), Some("67108864 bytes")),

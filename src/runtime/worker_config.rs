@@ -240,16 +240,21 @@ pub fn definition() -> ConfigDef {
         )
         .default("100663296")
         .check(Validator::AtLeast(16 * 1024 * 1024)),
-        ConfigKey::new(
-            "config.providers",
-            ConfigType::List,
-            "Names of providers that configurations may refer to as ${name:path:key}; each has \
-             config.providers.{name}.class (FileConfigProvider, DirectoryConfigProvider or \
-             EnvVarConfigProvider of org.apache.kafka.common.config.provider) and \
-             config.providers.{name}.param.allowed.paths or .allowlist.pattern",
-        ),
+        providers_key(),
         optional("connectors.dir", "Connector files to be created at start if absent"),
     ])
+}
+
+/// The key that names config providers.
+fn providers_key() -> ConfigKey {
+    ConfigKey::new(
+        "config.providers",
+        ConfigType::List,
+        "Names of providers that configurations may refer to as ${name:path:key}; each has \
+         config.providers.{name}.class (FileConfigProvider, DirectoryConfigProvider or \
+         EnvVarConfigProvider of org.apache.kafka.common.config.provider) and \
+         config.providers.{name}.param.allowed.paths or .allowlist.pattern",
+    )
 }
 
 fn millis(number: i64) -> Duration {
