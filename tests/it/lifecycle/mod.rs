@@ -8,11 +8,3 @@ mod kill_in_snapshot;
 mod memory;
 /// Signals that come through Kafka.
 mod signal_topic;
-/// What the tests write and find again.
-mod ledger;
-/// The state database away for a while.
-mod state_database;
-/// Pause, resume, stop, restart, SIGTERM, a second signal.
-mod targets;
-/// A worker that is stopped, succeeded, and comes back.
-mod zombie;

@@ -15,7 +15,7 @@ use super::{TestDatabase, WorkerOptions, WorkerProcess, services, unique};
 #[derive(Debug)]
 pub(crate) struct Pipeline {
     pub source: TestDatabase,
-    state: TestDatabase,
+    _state: TestDatabase,
     pub bucket: String,
     /// The topic prefix; also the name of slot, publication and connectors.
     pub prefix: String,
@@ -50,24 +50,7 @@ impl Pipeline {
             )],
             failpoints: None,
         };
-        Self { source, state, bucket: services().bucket(), prefix, options }
-    }
-
-    /// Takes the state database away, or gives it back.
-    pub(crate) async fn allow_state(&self, allow: bool) {
-        let admin = self.source.connect().await;
-        let name = &self.state.name;
-        let alter = format!("alter database {name} with allow_connections {allow}");
-        admin.batch_execute(&alter).await.expect("a superuser may");
-        let terminate = "select pg_terminate_backend(pid) from pg_stat_activity where datname = $1";
-        if !allow {
-            admin.execute(terminate, &[name]).await.expect("a superuser may");
-        }
-    }
-
-    /// The state database.
-    pub(crate) fn state(&self) -> &TestDatabase {
-        &self.state
+        Self { source, _state: state, bucket: services().bucket(), prefix, options }
     }
 
     /// The example source file with this test's names.

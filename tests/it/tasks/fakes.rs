@@ -26,8 +26,6 @@ pub(super) enum Turn {
     Fail(ConnectError),
     /// Waits until it is told to go on.
     Wait(Arc<Notify>),
-    /// Hands out a group of this many rows after a while.
-    Later(Duration, usize),
 }
 
 /// Hands out numbered rows `{"n": 0}`, `{"n": 1}`, ... to one topic; the offset of a group is the
@@ -102,11 +100,6 @@ impl SourceTask for FakeSource {
             }
             Some(Turn::Fail(error)) => return Err(error),
             Some(Turn::Wait(gate)) => gate.notified().await,
-            Some(Turn::Later(delay, count)) => {
-                tokio::time::sleep(delay).await;
-                self.rows(count, out);
-                out.seal(offset(self.next));
-            }
             None => std::future::pending().await,
         }
         Ok(())

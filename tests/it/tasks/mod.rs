@@ -1,7 +1,6 @@
 //! Source and sink tasks under the runtime's loops: fake plugins, the real broker, the real state
 //! database.
 
-mod broker;
 mod fakes;
 mod sink;
 mod source;
@@ -95,13 +94,8 @@ impl Bench {
     }
 
     /// Points the tasks at a cluster that does not exist.
-    pub(super) fn without_kafka(self) -> Self {
-        self.with_kafka("127.0.0.1:1")
-    }
-
-    /// Points the tasks at this cluster.
-    pub(super) fn with_kafka(mut self, bootstrap_servers: &str) -> Self {
-        bootstrap_servers.clone_into(&mut self.bootstrap_servers);
+    pub(super) fn without_kafka(mut self) -> Self {
+        self.bootstrap_servers = "127.0.0.1:1".to_owned();
         self
     }
 
