@@ -32,6 +32,14 @@ impl Parsed {
         }
     }
 
+    /// A STRING or CLASS that may be absent; given as nothing is not absent.
+    pub fn given_string(&self, key: &str) -> Option<String> {
+        match self.get(key) {
+            ConfigValue::String(text) => Some(text.clone()),
+            _ => None,
+        }
+    }
+
     /// A STRING or CLASS; empty when absent.
     pub fn string(&self, key: &str) -> String {
         self.optional_string(key).unwrap_or_default()

@@ -100,13 +100,8 @@ impl NumberConverter {
     }
 
     fn read(&self, bytes: &[u8]) -> Result<Value, DataError> {
-        let failed = |cause: String| {
-            let name = self.name;
-            DataError::new(match self.ty {
-                Type::Boolean => cause,
-                _ => format!("Failed to deserialize {name}: {cause}"),
-            })
-        };
+        let failed =
+            |cause: String| DataError::new(format!("Failed to deserialize {}: {cause}", self.name));
         let (class, length) = match self.ty {
             Type::Int16 => ("ShortDeserializer", 2),
             Type::Int32 => ("IntegerDeserializer", 4),
@@ -243,8 +238,14 @@ mod tests {
             "Invalid schema type for BooleanConverter: INT64"
         );
         for (bytes, expected) in [
-            (&[2][..], "Unexpected byte received by BooleanDeserializer: 2"),
-            (&[], "Size of data received by BooleanDeserializer is not 1"),
+            (
+                &[2][..],
+                "Failed to deserialize boolean: Unexpected byte received by BooleanDeserializer: 2",
+            ),
+            (
+                &[],
+                "Failed to deserialize boolean: Size of data received by BooleanDeserializer is not 1",
+            ),
         ] {
             assert_eq!(boolean.to_connect_data("t", Some(bytes)).unwrap_err().0, expected);
         }

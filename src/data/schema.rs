@@ -209,6 +209,14 @@ impl SchemaBuilder {
         builder
     }
 
+    /// A MAP whose keys or values have no type in common.
+    pub fn map_of(keys: Option<Arc<Schema>>, values: Option<Arc<Schema>>) -> Self {
+        let mut builder = Self::new(Type::Map);
+        builder.schema.key_schema = keys;
+        builder.schema.value_schema = values;
+        builder
+    }
+
     /// The logical Decimal of Kafka Connect.
     pub fn decimal(scale: i32) -> Self {
         Self::new(Type::Bytes)

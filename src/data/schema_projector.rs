@@ -37,7 +37,11 @@ pub fn project_if(
         ));
     }
     match value {
-        Value::Null => Ok(default.cloned().unwrap_or(Value::Null)),
+        // Null is a value of an optional target, whatever its default.
+        Value::Null if source.is_optional() && !target.is_optional() => {
+            Ok(default.cloned().unwrap_or(Value::Null))
+        }
+        Value::Null => Ok(Value::Null),
         Value::Struct(value) => project_struct(value, target, check),
         Value::Array(items) => match (source.value_schema(), target.value_schema()) {
             (Some(from), Some(to)) => {
@@ -141,9 +145,8 @@ fn project_struct(value: &Struct, target: &Arc<Schema>, check: Check) -> Result<
                 project_if(&from.schema, own, &field.schema, check)
                     .map_err(|error| DataError(format!("Error projecting {name}: {error}")))?
             }
-            None if default.is_some() || field.schema.is_optional() => {
-                default.cloned().unwrap_or(Value::Null)
-            }
+            None if field.schema.is_optional() => Value::Null,
+            None if default.is_some() => default.cloned().unwrap_or(Value::Null),
             None => {
                 let source = source.name().map(|name| format!("{name}:")).unwrap_or_default();
                 return Err(DataError(format!(

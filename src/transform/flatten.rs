@@ -121,7 +121,7 @@ fn joined(prefix: &str, delimiter: &str, name: &str) -> String {
 
 fn flat(schema: &Schema, delimiter: &str) -> Result<Flat, ConnectError> {
     let mut draft = Draft { delimiter, fields: Fields::new(), leaves: Vec::new() };
-    let root = Inherited { prefix: "", path: &[], optional: false, default: None };
+    let root = Inherited { prefix: "", path: &[], optional: schema.is_optional(), default: None };
     draft.add(schema, &root)?;
     Ok(Flat { schema: draft.fields.build(basics(schema)), leaves: draft.leaves })
 }
@@ -165,7 +165,13 @@ impl Flatten {
         out: &mut Vec<(Value, Value)>,
     ) -> Result<(), ConnectError> {
         for (key, value) in entries {
-            let name = joined(prefix, &self.delimiter, key.as_str().unwrap_or_default());
+            let key = key.as_str().ok_or_else(|| {
+                let class = key.java_class();
+                ConnectError::data(format!(
+                    "Flatten transformation needs keys that are strings, found: {class}"
+                ))
+            })?;
+            let name = joined(prefix, &self.delimiter, key);
             match value {
                 Value::Map(entries) => self.map(entries, &name, out)?,
                 Value::Struct(_) => {
@@ -243,7 +249,7 @@ mod tests {
         let items = SchemaBuilder::new(Type::Int8).build();
         let outer = SchemaBuilder::structure()
             .name("n")
-            .optional()
+            .with_optional(optional)
             .field("o", inner.clone())
             .field("l", SchemaBuilder::array(items).build())
             .build();

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::envelope::{PLAIN_ITEMS, without_fields};
-use super::rebuild::Fields;
+use super::rebuild::{Fields, or_default};
 use super::target::require_struct;
 use super::{Keep, Transformation};
 use crate::config::{ConfigDef, ConfigKey, ConfigType, ConfigValue, Props, Validator};
@@ -185,7 +185,9 @@ fn filled(schema: &Arc<Schema>, present: Option<&Struct>, entries: &[Entry<'_>])
         let old = present.and_then(|present| present.get(&field.name));
         let inner = below(&field.name, entries);
         match old {
-            _ if inner.is_empty() => old.cloned().unwrap_or(Value::Null),
+            // The original copies what `Struct.get` says.
+            Some(old) if inner.is_empty() => or_default(old, field.schema.default_value()),
+            None if inner.is_empty() => Value::Null,
             // A struct that is null in this record cannot hold the value: its other columns are not
             // known.
             Some(Value::Null) => Value::Null,

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::rebuild::MadeOnce;
+use super::rebuild::{MadeOnce, check_name};
 use super::target::Target;
 use super::{Keep, Planned, Transformation};
 use crate::config::{ConfigDef, ConfigKey, ConfigType, Props};
@@ -57,6 +57,9 @@ impl Transformation for HoistField {
     fn plan(&self, input: &RowPlan) -> Planned {
         let Some(part) = self.target.planned(input) else { return Planned::PerRecord };
         let Some(schema) = &part.schema else { return Planned::PerRecord };
+        if self.field.is_empty() {
+            return Planned::PerRecord;
+        }
         let never_null = match &part.node {
             Node::Const(value) => !value.is_null(),
             Node::Struct { presence, .. } => presence.is_none(),
@@ -85,6 +88,7 @@ impl Transformation for HoistField {
                 )));
             }
             Some(schema) => {
+                check_name(field)?;
                 let around: Arc<Schema> =
                     (*self.made.get(schema, (), |()| Ok(around(field, schema)))?).clone();
                 let value = Struct::new(around.clone(), vec![part.value.clone()]);

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::rebuild::{Fields, MadeOnce, basics, node_or_default, or_default};
+use super::rebuild::{Fields, MadeOnce, basics, node_or_default, or_default, set_entry};
 use super::target::{PlannedPart, Target, planned_part, require_map, require_struct};
 use super::{Keep, Planned, Transformation};
 use crate::config::{ConfigDef, ConfigKey, ConfigType, Props};
@@ -61,10 +61,10 @@ fn construct(props: &Props, target: Target) -> Result<Box<dyn Transformation>, C
         ("offset.field", Source::Offset),
         ("timestamp.field", Source::Timestamp),
     ] {
-        insertions.extend(parsed.optional_string(key).map(|text| Insertion::new(&text, source)));
+        insertions.extend(parsed.given_string(key).map(|text| Insertion::new(&text, source)));
     }
-    if let Some(text) = parsed.optional_string("static.field") {
-        let value = parsed.optional_string("static.value").ok_or_else(|| {
+    if let Some(text) = parsed.given_string("static.field") {
+        let value = parsed.given_string("static.value").ok_or_else(|| {
             ConnectError::config(format!(
                 "Invalid value null for configuration static.value: No value specified for static \
                  field: {text}"
@@ -184,10 +184,7 @@ impl Insertions {
                 other => other,
             };
             let key = Value::string(&insertion.field);
-            match entries.iter_mut().find(|(known, _)| *known == key) {
-                Some(entry) => entry.1 = value,
-                None => entries.push((key, value)),
-            }
+            set_entry(&mut entries, key, value);
         }
         Ok(Value::Map(entries))
     }

@@ -1,6 +1,8 @@
 //! `java.text.SimpleDateFormat` in UTC and English, lenient as it is by default.
 //!
-//! Week-based letters (`Y`, `w`, `W`, `F`) and zone names other than UTC and GMT are not known.
+//! Weeks start on Sunday, as in Java's English. Weeks and week years (`Y`, `w`, `W`, `F`) are
+//! formatted and not parsed; zone names other than UTC and GMT are not known; dates before 1582 are
+//! those of today's calendar.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -63,7 +65,7 @@ impl DateFormat {
                     }
                 }
             } else if character.is_ascii_alphabetic() {
-                if !"GyMLdDHkKhmsSEuazZX".contains(character) {
+                if !"GyYMLwWdDFHkKhmsSEuazZX".contains(character) {
                     return Err(format!("Illegal pattern character '{character}'"));
                 }
                 let mut count = 1;
@@ -112,7 +114,7 @@ impl DateFormat {
 }
 
 fn is_number(letter: char) -> bool {
-    "yMLdDHkKhmsSu".contains(letter)
+    "yYMLwWdDFHkKhmsSu".contains(letter)
 }
 
 fn name(names: &[&'static str], index: i64) -> &'static str {
@@ -133,10 +135,15 @@ fn field(letter: char, count: usize, instant: &DateTime) -> String {
         'M' | 'L' if count == 3 => short(name(&MONTHS, instant.month - 1)).to_owned(),
         'M' | 'L' => number(instant.month),
         'd' => number(instant.day),
-        'D' => {
-            let first = days(instant.year, 1, 1);
-            number(days(instant.year, instant.month, instant.day) - first + 1)
+        'D' => number(day_of_year(instant)),
+        'F' => number((instant.day - 1) / 7 + 1),
+        'W' => {
+            let first = (instant.weekday - (instant.day - 1)).rem_euclid(7);
+            number((first + instant.day - 1) / 7 + 1)
         }
+        'w' => number(week(instant).1),
+        'Y' if count == 2 => format!("{:02}", week(instant).0.rem_euclid(100)),
+        'Y' => number(week(instant).0),
         'H' => number(instant.hour),
         'k' => number(if instant.hour == 0 { 24 } else { instant.hour }),
         'K' => number(instant.hour % 12),
@@ -153,6 +160,22 @@ fn field(letter: char, count: usize, instant: &DateTime) -> String {
         'Z' => "+0000".to_owned(),
         _ => "Z".to_owned(),
     }
+}
+
+fn day_of_year(instant: &DateTime) -> i64 {
+    days(instant.year, instant.month, instant.day) - days(instant.year, 1, 1) + 1
+}
+
+/// The week year, and the week in it: the week of January 1 is the first.
+fn week(instant: &DateTime) -> (i64, i64) {
+    let day = day_of_year(instant);
+    let until_new_year = days(instant.year + 1, 1, 1) - days(instant.year, 1, 1) - day + 1;
+    // The week's Saturday may be in the next year.
+    if instant.weekday + until_new_year <= 6 {
+        return (instant.year + 1, 1);
+    }
+    let first = (instant.weekday - (day - 1)).rem_euclid(7);
+    (instant.year, (first + day - 1) / 7 + 1)
 }
 
 /// What a text says; the rest is that of the epoch.
@@ -225,17 +248,24 @@ impl Reader<'_> {
             'm' => parts.minute = number,
             's' => parts.second = number,
             'S' => parts.milli = number,
+            // Which day would be meant?
+            'Y' | 'w' | 'W' | 'F' => return None,
             _ => {}
         }
         Some(())
     }
 
     fn number(&mut self, width: Option<usize>) -> Option<(i64, usize)> {
-        let digits = self.rest.bytes().take_while(u8::is_ascii_digit).count();
+        // A sign belongs to a number that stands alone.
+        let (sign, unsigned) = match self.rest.strip_prefix('-') {
+            Some(unsigned) if width.is_none() => (-1, unsigned),
+            _ => (1, self.rest),
+        };
+        let digits = unsigned.bytes().take_while(u8::is_ascii_digit).count();
         let digits = digits.min(width.unwrap_or(DIGITS_MAX));
-        let (number, rest) = self.rest.split_at_checked(digits)?;
+        let (number, rest) = unsigned.split_at_checked(digits)?;
         self.rest = rest;
-        Some((number.parse().ok()?, digits))
+        Some((sign * number.parse::<i64>().ok()?, if sign < 0 { digits + 1 } else { digits }))
     }
 
     fn text_field(&mut self, letter: char) -> Option<()> {
@@ -279,6 +309,9 @@ impl Reader<'_> {
         };
         self.rest = self.rest.get(1..)?;
         let (hours, _) = self.number(Some(2))?;
+        if named.is_some() && !self.rest.starts_with(':') {
+            return None;
+        }
         self.rest = self.rest.strip_prefix(':').unwrap_or(self.rest);
         let minutes = self.number(Some(2)).map_or(0, |(minutes, _)| minutes);
         self.parts.offset_minutes = sign * (hours * 60 + minutes);
@@ -308,7 +341,7 @@ mod tests {
             let format = DateFormat::new(pattern).unwrap();
             assert_eq!(format.format(INSTANT), expected, "{pattern}");
         }
-        for pattern in ["yyyy-MM-ddThh", "'open", "ww"] {
+        for pattern in ["yyyy-MM-ddThh", "'open", "bb"] {
             assert!(DateFormat::new(pattern).is_err(), "{pattern}");
         }
     }

@@ -17,6 +17,7 @@ pub(super) struct Pattern {
 impl Pattern {
     /// Compiles `pattern`.
     pub(super) fn new(pattern: &str) -> Result<Self, String> {
+        let pattern = &without_quotes(pattern);
         let compile = |text: &str| Regex::new(text).map_err(|error| error.to_string());
         Ok(Self { find: compile(pattern)?, whole: compile(&format!(r"\A(?:{pattern})\z"))? })
     }
@@ -41,6 +42,38 @@ impl Pattern {
         out.push_str(after.unwrap_or_default());
         Ok(out)
     }
+}
+
+/// What stands between `\Q` and `\E` is literal: written out, which the engine knows.
+fn without_quotes(pattern: &str) -> String {
+    let mut out = String::with_capacity(pattern.len());
+    let mut rest = pattern;
+    while let Some(at) = quote(rest) {
+        let (before, quoted) = rest.split_at(at);
+        out.push_str(before);
+        let quoted = quoted.get(2..).unwrap_or_default();
+        let (literal, behind) = quoted.split_once("\\E").unwrap_or((quoted, ""));
+        for character in literal.chars() {
+            if character.is_ascii_punctuation() {
+                out.push('\\');
+            }
+            out.push(character);
+        }
+        rest = behind;
+    }
+    out.push_str(rest);
+    out
+}
+
+/// Where the first `\Q` is whose backslash is not escaped itself.
+fn quote(pattern: &str) -> Option<usize> {
+    let mut characters = pattern.char_indices();
+    while let Some((at, character)) = characters.next() {
+        if character == '\\' && characters.next()?.1 == 'Q' {
+            return Some(at);
+        }
+    }
+    None
 }
 
 fn too_costly(text: &str, error: &fancy_regex::Error) -> ConnectError {
@@ -86,7 +119,7 @@ fn group<'t, 'r>(
     }
     let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
     if digits == 0 {
-        return Err(ConnectError::data("Illegal group reference"));
+        return Err(ConnectError::data("Illegal group reference: group index is missing"));
     }
     // The first digit always counts, further ones as long as there is such a group.
     let mut number = 0;
@@ -125,6 +158,9 @@ mod tests {
         assert_eq!(replaced("z", "ab", "X").unwrap(), "ab");
         assert!(Pattern::new("(?<!x)(a)\\1").unwrap().matches("aa").unwrap());
         assert!(Pattern::new("(").is_err());
+        let quoted = Pattern::new(r"a\Q.(b\E.*\\Q").unwrap();
+        assert!(quoted.matches(r"a.(bxyz\Q").unwrap());
+        assert!(!quoted.matches(r"ax(b\Q").unwrap());
     }
 
     #[test]
@@ -136,8 +172,8 @@ mod tests {
             ("\\$1", Ok("$1.c")),
             ("$0$0", Ok("abab.c")),
             ("$3", Err("No group 3")),
-            ("$", Err("Illegal group reference")),
-            ("$x", Err("Illegal group reference")),
+            ("$", Err("Illegal group reference: group index is missing")),
+            ("$x", Err("Illegal group reference: group index is missing")),
             ("${zz}", Err("No group with name {zz}")),
             ("\\", Err("character to be escaped is missing")),
         ] {

@@ -138,9 +138,11 @@ fn zero(value: &Value) -> Result<Value, ConnectError> {
 #[expect(clippy::cast_possible_truncation, reason = "numbers are cut to their width, as in Java")]
 fn replaced(value: &Value, replacement: &str) -> Result<Value, ConnectError> {
     let decimal = || {
+        // The two texts are the original's.
+        let a = if matches!(value, Value::Decimal(_)) { "" } else { "a " };
         values::decimal(replacement).ok_or_else(|| {
             ConnectError::data(format!(
-                "Unable to convert {replacement} (class java.lang.String) to a number"
+                "Unable to convert {replacement} (class java.lang.String) to {a}number"
             ))
         })
     };

@@ -45,6 +45,7 @@ impl Fields {
     }
 
     pub(super) fn push(&mut self, name: &str, schema: Arc<Schema>) -> Result<(), DataError> {
+        check_name(name)?;
         if self.fields.iter().any(|field| field.name == name) {
             return Err(DataError::new(format!(
                 "Cannot create field because of field name duplication {name}"
@@ -60,6 +61,31 @@ impl Fields {
             builder = builder.field(field.name, field.schema);
         }
         builder.build()
+    }
+}
+
+/// The original has no fields without a name.
+pub(super) fn check_name(name: &str) -> Result<(), DataError> {
+    match name.is_empty() {
+        true => Err(DataError::new("fieldName cannot be null.")),
+        false => Ok(()),
+    }
+}
+
+/// Java's `String.split`: what is empty at the end is left out.
+pub(super) fn java_split(text: &str, separator: char) -> Vec<&str> {
+    let mut parts: Vec<&str> = text.split(separator).collect();
+    while parts.len() > 1 && parts.last().is_some_and(|last| last.is_empty()) {
+        parts.pop();
+    }
+    parts
+}
+
+/// Sets an entry of a map, as a Java map does: equal keys stand once.
+pub(super) fn set_entry(entries: &mut Vec<(Value, Value)>, key: Value, value: Value) {
+    match entries.iter_mut().find(|(known, _)| *known == key) {
+        Some(entry) => entry.1 = value,
+        None => entries.push((key, value)),
     }
 }
 
@@ -89,6 +115,24 @@ pub(super) fn node_or_default(node: &Node, default: Option<&Value>) -> Option<No
         Node::Struct { presence: None, .. } => Some(node.clone()),
         Node::Struct { presence: Some(_), .. } => None,
     }
+}
+
+/// `node` where a value is converted and a cell is not: `keeps_cells` says that the cell means the
+/// same under the new schema. `None`: it depends on the row.
+pub(super) fn node_converted(
+    node: &Node,
+    keeps_cells: bool,
+    convert: impl Fn(&Value) -> Result<Value, ConnectError>,
+) -> Option<Node> {
+    Some(match node {
+        Node::Const(value) => Node::Const(convert(value).ok()?),
+        Node::Cell { index, unchanged, null } if keeps_cells => Node::Cell {
+            index: *index,
+            unchanged: convert(unchanged).ok()?,
+            null: convert(null).ok()?,
+        },
+        _ => return None,
+    })
 }
 
 /// What was made of a schema, by the schema's address and `K`. Each schema is kept, so that its

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use super::rebuild::{Fields, MadeOnce, basics, node_or_default, or_default};
+use super::rebuild::{
+    Fields, MadeOnce, basics, java_split, node_or_default, or_default, set_entry,
+};
 use super::target::{PlannedPart, Target, planned_part, require_map, require_struct};
 use super::{Keep, Planned, Transformation};
 use crate::config::{ConfigDef, ConfigKey, ConfigType, ConfigValue, Props, Validator};
@@ -37,9 +39,10 @@ pub fn config_def() -> ConfigDef {
 }
 
 fn rename(item: &str) -> Option<(String, String)> {
-    let (from, to) = item.split_once(':')?;
-    let valid = !from.is_empty() && !to.is_empty() && !to.contains(':');
-    valid.then(|| (from.trim().to_owned(), to.trim().to_owned()))
+    match *java_split(item, ':').as_slice() {
+        [from, to] => Some((from.trim().to_owned(), to.trim().to_owned())),
+        _ => None,
+    }
 }
 
 /// Makes `ReplaceField$Key`.
@@ -122,11 +125,16 @@ impl Rules {
     }
 
     fn replace_in_map(&self, entries: &[(Value, Value)]) -> Value {
-        let kept = |(key, value): &(Value, Value)| {
-            let Some(name) = key.as_str() else { return Some((key.clone(), value.clone())) };
-            self.keeps(name).then(|| (Value::string(self.renamed(name)), value.clone()))
-        };
-        Value::Map(entries.iter().filter_map(kept).collect())
+        let mut kept = Vec::with_capacity(entries.len());
+        for (key, value) in entries {
+            let key = match key.as_str() {
+                Some(name) if !self.keeps(name) => continue,
+                Some(name) => Value::string(self.renamed(name)),
+                None => key.clone(),
+            };
+            set_entry(&mut kept, key, value.clone());
+        }
+        Value::Map(kept)
     }
 }
 

@@ -5,6 +5,8 @@ use crate::config::{ConfigDef, ConfigKey, ConfigType, ConfigValue, Props, Valida
 use crate::data::{Record, Value};
 use crate::error::ConnectError;
 
+const TYPES: [&str; 5] = ["CREATE", "ALTER", "DROP", "TRUNCATE", "DATABASE"];
+
 /// The configuration keys.
 pub fn config_def() -> ConfigDef {
     ConfigDef::new(vec![
@@ -17,6 +19,13 @@ pub fn config_def() -> ConfigDef {
         .high()
         .check(Validator::Custom(|value| match value {
             ConfigValue::List(items) if items.is_empty() => Some("A value is required".to_owned()),
+            ConfigValue::List(items) => {
+                let unknown = items.iter().find(|item| !TYPES.contains(&item.as_str()))?;
+                Some(format!(
+                    "No enum constant \
+                     io.debezium.schema.SchemaChangeEvent.SchemaChangeEventType.{unknown}"
+                ))
+            }
             _ => None,
         })),
     ])

@@ -44,7 +44,7 @@ fn construct(props: &Props, target: Target) -> Result<Box<dyn Transformation>, C
     let parsed = config_def().parse(props)?;
     let version = parsed.optional_integer("schema.version");
     let metadata = Metadata {
-        name: parsed.optional_string("schema.name"),
+        name: parsed.given_string("schema.name"),
         version: version.and_then(|version| i32::try_from(version).ok()),
         replace_null_with_default: parsed.boolean("replace.null.with.default"),
     };

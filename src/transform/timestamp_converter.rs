@@ -4,12 +4,15 @@
 use std::sync::Arc;
 
 use super::java_date_format::DateFormat;
-use super::rebuild::{Fields, MadeOnce, basics, or_default};
-use super::target::{Target, require_map};
-use super::{Keep, Transformation};
+use super::rebuild::{Fields, MadeOnce, basics, node_converted, node_or_default, or_default};
+use super::target::{PlannedPart, Target, planned_part, require_map};
+use super::{Keep, Planned, Transformation};
 use crate::config::{ConfigDef, ConfigKey, ConfigType, Props, Validator};
 use crate::data::values::DAY_MS;
-use crate::data::{Record, Schema, SchemaAndValue, SchemaBuilder, Struct, Type, Value, logical};
+use crate::data::{
+    Node, PlannedValue, Record, RowPlan, Schema, SchemaAndValue, SchemaBuilder, Struct, Type,
+    Value, logical,
+};
 use crate::error::ConnectError;
 
 const PURPOSE: &str = "converting timestamp formats";
@@ -77,9 +80,11 @@ fn construct(props: &Props, target: Target) -> Result<Box<dyn Transformation>, C
     }
     let format = pattern.map(|pattern| {
         let format = DateFormat::new(&pattern).map_err(|reason| {
+            // The two places are swapped in the original.
             ConnectError::config(format!(
-                "TimestampConverter requires a SimpleDateFormat-compatible pattern for string \
-                 timestamps: {pattern}: {reason}"
+                "Invalid value java.lang.IllegalArgumentException: {reason} for configuration \
+                 TimestampConverter requires a SimpleDateFormat-compatible pattern for string \
+                 timestamps: {pattern}"
             ))
         })?;
         Ok::<_, ConnectError>((pattern, format))
@@ -186,6 +191,16 @@ impl Conversion {
         })
     }
 
+    /// Whether the number in a row's cell is the same after the conversion.
+    fn keeps(&self, source: Kind) -> bool {
+        let in_millis = matches!(self.precision, Precision::Finer(1));
+        match (source, self.kind) {
+            (Kind::Timestamp, Kind::Timestamp) | (Kind::Date, Kind::Date) => true,
+            (Kind::Timestamp | Kind::Unix, Kind::Timestamp | Kind::Unix) => in_millis,
+            _ => false,
+        }
+    }
+
     fn format(&self) -> Result<&(String, DateFormat), ConnectError> {
         self.format.as_ref().ok_or_else(|| ConnectError::data(NO_FORMAT))
     }
@@ -223,7 +238,38 @@ fn in_32_bits(number: i64) -> Result<i32, ConnectError> {
         .map_err(|_| ConnectError::data(format!("{number} days are beyond a Date's range")))
 }
 
+impl TimestampConverter {
+    /// `None`: it depends on the row.
+    fn planned(&self, input: &RowPlan) -> Option<Planned> {
+        let name = self.field.as_deref()?;
+        if self.target.planned(input).is_none() {
+            return Some(Planned::Plan(Arc::new(input.clone())));
+        }
+        let PlannedPart::Struct(schema, nodes) = planned_part(self.target.planned(input)) else {
+            return None;
+        };
+        let mut fields = Vec::with_capacity(nodes.len());
+        for (field, node) in schema.fields().iter().zip(nodes) {
+            let default = field.schema.default_value();
+            let node = node_or_default(node, default.filter(|_| self.replace_null_with_default))?;
+            fields.push(if field.name == name {
+                let keeps = self.conversion.keeps(Kind::of(&field.schema).ok()?);
+                node_converted(&node, keeps, |value| self.conversion.convert(value))?
+            } else {
+                node
+            });
+        }
+        let schema = converted_schema(schema, name, self.conversion.kind).ok()?;
+        let node = Node::Struct { presence: None, fields };
+        Some(self.target.replaced(input, Some(PlannedValue { schema: Some(schema), node })))
+    }
+}
+
 impl Transformation for TimestampConverter {
+    fn plan(&self, input: &RowPlan) -> Planned {
+        self.planned(input).unwrap_or(Planned::PerRecord)
+    }
+
     fn apply(&mut self, record: &mut Record) -> Result<Keep, ConnectError> {
         let part = self.target.of(record);
         let converted = match (&part.schema, self.field.clone()) {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::rebuild::{Fields, MadeOnce, node_or_default, non_empty_list, or_default};
+use super::rebuild::{Fields, MadeOnce, node_or_default, non_empty_list, or_default, set_entry};
 use super::target::{PlannedPart, Target, planned_part, require_map, require_struct};
 use super::{Keep, Planned, Transformation};
 use crate::config::{ConfigDef, ConfigKey, ConfigType, Props, Validator};
@@ -97,12 +97,13 @@ impl Transformation for ValueToKey {
         record.key = match &part.schema {
             None => {
                 let entries = require_map(part, PURPOSE)?;
-                let entry = |name: &String| {
+                let mut key = Vec::with_capacity(self.choice.names.len());
+                for name in &self.choice.names {
                     let found = entries.iter().find(|(key, _)| key.as_str() == Some(name));
-                    (Value::string(name), found.map_or(Value::Null, |(_, value)| value.clone()))
-                };
-                let value = Value::Map(self.choice.names.iter().map(entry).collect());
-                SchemaAndValue { schema: None, value }
+                    let value = found.map_or(Value::Null, |(_, value)| value.clone());
+                    set_entry(&mut key, Value::string(name), value);
+                }
+                SchemaAndValue { schema: None, value: Value::Map(key) }
             }
             Some(_) => {
                 let value = require_struct(part, PURPOSE)?;

@@ -22,7 +22,7 @@ use std::sync::Arc;
 
 use self::decoder::Writers;
 use self::lexer::{Lexer, Malformed, Node, Text};
-use super::{Converter, ConverterContext, Presence, RowEncoder};
+use super::{Converter, ConverterContext, Presence, Role, RowEncoder};
 use crate::config::{ConfigDef, ConfigKey, ConfigType, Props, Validator};
 use crate::data::{PlannedValue, RecordBatch, RowPlan, Schema, SchemaAndValue, Value};
 use crate::error::{ConnectError, DataError};
@@ -30,6 +30,9 @@ use crate::error::{ConnectError, DataError};
 const NOT_AN_ENVELOPE: &str = "JsonConverter with schemas.enable requires \"schema\" and \"payload\" fields and may not \
      contain additional fields. If you are trying to deserialize plain JSON data, set \
      schemas.enable=false in your converter configuration.";
+
+/// The original skips it, at the start of a message.
+const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
 /// How decimals are written; both forms are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -100,9 +103,13 @@ pub fn config_def() -> ConfigDef {
 /// When the configuration is not valid.
 pub fn construct(
     props: &Props,
-    _context: &ConverterContext,
+    context: &ConverterContext,
 ) -> Result<Box<dyn Converter>, ConnectError> {
-    Ok(Box::new(JsonConverter::new(props)?))
+    // The original sets it, too, whatever the file says.
+    let ty = if context.role == Role::Key { "key" } else { "value" };
+    let mut props = props.clone();
+    props.insert("converter.type".to_owned(), ty.to_owned());
+    Ok(Box::new(JsonConverter::new(&props)?))
 }
 
 /// Connect data as JSON, with or without the schema in an envelope.
@@ -253,6 +260,7 @@ impl Converter for JsonConverter {
         bytes: Option<&[u8]>,
     ) -> Result<SchemaAndValue, DataError> {
         let Some(bytes) = bytes else { return Ok(SchemaAndValue::NULL) };
+        let bytes = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes);
         if !self.schemas_enable || self.content.is_some() {
             let node = whole(bytes)?;
             let schema = self.content.clone();

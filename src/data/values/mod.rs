@@ -172,7 +172,7 @@ fn java_date_text(millis: i64) -> String {
         usize::try_from(index).ok().and_then(|index| names.get(index).copied()).unwrap_or_default()
     };
     let (weekday, month) = (name(&DAYS, weekday), name(&MONTHS, month - 1));
-    format!("{weekday} {month} {day:02} {hour:02}:{minute:02}:{second:02} UTC {year:04}")
+    format!("{weekday} {month} {day:02} {hour:02}:{minute:02}:{second:02} UTC {year}")
 }
 
 #[cfg(test)]

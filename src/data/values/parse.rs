@@ -147,9 +147,10 @@ impl<'a> Parser<'a> {
     }
 
     fn array(&mut self, depth: usize) -> Result<SchemaAndValue, NoValue> {
-        let (mut items, mut common) = (Vec::new(), None);
+        let (mut items, mut common) = (Vec::new(), Common::Nothing);
         loop {
             if self.accept("]") {
+                let common = common.schema();
                 let items = aligned(common.as_ref(), items)?;
                 let schema = match common {
                     Some(element) => SchemaBuilder::array(element),
@@ -171,15 +172,13 @@ impl<'a> Parser<'a> {
 
     fn map(&mut self, depth: usize) -> Result<SchemaAndValue, NoValue> {
         let (mut keys, mut values) = (Vec::new(), Vec::new());
-        let (mut common_key, mut common_value) = (None, None);
+        let (mut common_key, mut common_value) = (Common::Nothing, Common::Nothing);
         loop {
             if self.accept("}") {
+                let (common_key, common_value) = (common_key.schema(), common_value.schema());
                 let keys = aligned(common_key.as_ref(), keys)?;
                 let values = aligned(common_value.as_ref(), values)?;
-                let schema = match (common_key, common_value) {
-                    (Some(key), Some(value)) => SchemaBuilder::map(key, value),
-                    _ => SchemaBuilder::new(Type::Map),
-                };
+                let schema = SchemaBuilder::map_of(common_key, common_value);
                 let value = Value::Map(keys.into_iter().zip(values).collect());
                 return Ok(SchemaAndValue { schema: Some(schema.build()), value });
             }
@@ -203,18 +202,18 @@ impl<'a> Parser<'a> {
     }
 
     /// Reads an element and widens the schema that all of them have in common.
-    fn element(
-        &mut self,
-        depth: usize,
-        common: &mut Option<Arc<Schema>>,
-    ) -> Result<Value, NoValue> {
+    fn element(&mut self, depth: usize, common: &mut Common) -> Result<Value, NoValue> {
         let Some(SchemaAndValue { schema, value }) = self.value(Some(depth))? else {
             return Ok(Value::Null);
         };
-        *common = match (common.take(), schema) {
-            (None, latest) => latest,
-            (Some(previous), Some(latest)) => widest(previous, latest),
-            (Some(_), None) => None,
+        *common = match (std::mem::replace(common, Common::Nothing), schema) {
+            (Common::Incompatible, _) => Common::Incompatible,
+            (Common::Nothing, Some(latest)) => Common::Schema(latest),
+            (Common::Schema(previous), Some(latest)) => {
+                widest(previous, latest).map_or(Common::Incompatible, Common::Schema)
+            }
+            (Common::Nothing, None) => Common::Nothing,
+            (Common::Schema(_), None) => Common::Incompatible,
         };
         Ok(value)
     }
@@ -239,6 +238,23 @@ impl<'a> Parser<'a> {
         }
         let numeric = first.is_ascii_digit() || first == '+' || first == '-';
         numeric.then(|| number(token)).flatten()
+    }
+}
+
+/// What the elements of a container have in common, so far.
+enum Common {
+    Nothing,
+    Schema(Arc<Schema>),
+    /// Nothing that comes later makes up for it.
+    Incompatible,
+}
+
+impl Common {
+    fn schema(self) -> Option<Arc<Schema>> {
+        match self {
+            Self::Schema(schema) => Some(schema),
+            Self::Nothing | Self::Incompatible => None,
+        }
     }
 }
 
@@ -513,7 +529,8 @@ mod tests {
             ("{\"a\":1}", "MAP<STRING,INT8> {a=1}"),
             ("{\"a\":1,\"b\":1000}", "MAP<STRING,INT16> {a=1, b=1000}"),
             ("{}", "MAP<?,?> {}"),
-            ("{\"a\":1,\"b\":\"x\"}", "MAP<?,?> {a=1, b=x}"),
+            ("{\"a\":1,\"b\":\"x\"}", "MAP<STRING,?> {a=1, b=x}"),
+            ("[128,\"1\",1]", "ARRAY<?> [128, 1, 1]"),
             ("{a:1}", "STRING {a:1}"),
             ("[foo]", "STRING [foo]"),
             ("{null:1}", "STRING {null:1}"),

@@ -10,10 +10,10 @@ mod recipe;
 use std::sync::Arc;
 
 pub use self::config::config_def;
-use self::config::{OnDelete, Settings};
+use self::config::{DeletedPlace, OnDelete, Settings};
 use self::recipe::{Image, Place, Recipe, is_kept};
 use super::envelope::{is_envelope, not_a_field};
-use super::rebuild::{Fields, MadeOnce, basics};
+use super::rebuild::{Fields, MadeOnce, basics, or_default};
 use super::{Keep, Planned, Transformation};
 use crate::config::Props;
 use crate::data::{
@@ -84,7 +84,7 @@ impl Transformation for ExtractNewRecordState {
                 SchemaAndValue { schema: Some(recipe.schema.clone()), value }
             }
         };
-        let topic = self.route(row)?;
+        let topic = self.route(image, row)?;
         let headers = self.headers(schema, envelope)?;
         let key = self.key(&record.key, dropped)?;
         record.value = value;
@@ -138,13 +138,22 @@ impl ExtractNewRecordState {
     }
 
     /// The topic that `row` names, if routing is asked for and the column is not blank.
-    fn route(&self, row: &Struct) -> Result<Option<Arc<str>>, ConnectError> {
+    fn route(&self, image: Image, row: &Struct) -> Result<Option<Arc<str>>, ConnectError> {
         let Some(name) = &self.settings.route_by_field else { return Ok(None) };
         let (index, field) = row.schema().field(name).ok_or_else(|| not_a_field(name))?;
         if field.schema.ty() != Type::String {
             return Err(ConnectError::data(format!("Field '{name}' is not of type STRING")));
         }
-        Ok(topic(&row.values()[index]))
+        Ok(topic(&or_default(&row.values()[index], self.route_default(image, &field.schema))))
+    }
+
+    /// Rows that stay are routed after defaults stand for nulls, since 2.5; deleted ones before.
+    fn route_default<'a>(&self, image: Image, schema: &'a Schema) -> Option<&'a Value> {
+        let substituted = image == Image::After
+            && self.settings.deleted_place == DeletedPlace::BeforeAdditions
+            && self.settings.on_delete == OnDelete::Rewrite
+            && self.settings.replace_null_with_default;
+        schema.default_value().filter(|_| substituted)
     }
 
     fn headers(
@@ -279,7 +288,9 @@ impl ExtractNewRecordState {
         let (_, row_field) = envelope.field(image.field())?;
         let (index, field) = row_field.schema.field(name)?;
         match row.get(index)? {
-            Node::Const(value) if field.schema.ty() == Type::String => Some(topic(value)),
+            Node::Const(value) if field.schema.ty() == Type::String => {
+                Some(topic(&or_default(value, self.route_default(image, &field.schema))))
+            }
             _ => None,
         }
     }

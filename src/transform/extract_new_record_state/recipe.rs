@@ -68,9 +68,12 @@ impl Recipe {
         let mut recipe = Draft { fields: Fields::new(), parts: Vec::new() };
         for (index, field) in row.schema.fields().iter().enumerate() {
             if is_kept(field, dropped, settings) {
-                let default = field.schema.default_value().filter(|_| {
-                    settings.on_delete == OnDelete::Rewrite && settings.replace_null_with_default
-                });
+                // What rebuilds the row a second time puts defaults for nulls.
+                let rebuilt = settings.on_delete == OnDelete::Rewrite || !dropped.is_empty();
+                let default = field
+                    .schema
+                    .default_value()
+                    .filter(|_| rebuilt && settings.replace_null_with_default);
                 let part = Part::Column { index, default: default.cloned() };
                 recipe.push(&field.name, field.schema.clone(), part)?;
             }

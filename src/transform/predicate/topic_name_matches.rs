@@ -17,9 +17,9 @@ pub fn config_def() -> ConfigDef {
                 ConfigValue::String(text) if text.is_empty() => {
                     Some("String must be non-empty".to_owned())
                 }
-                ConfigValue::String(text) => Pattern::new(text).err().map(|error| {
-                    format!("entry must be a Java-compatible regular expression: {error}")
-                }),
+                ConfigValue::String(text) => {
+                    Pattern::new(text).err().map(|error| format!("Invalid regex: {error}"))
+                }
                 _ => None,
             })),
     ])

@@ -4,8 +4,8 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use chrono::{
-    DateTime, Duration, FixedOffset, MappedLocalTime, NaiveDateTime, NaiveTime, Offset,
-    SecondsFormat, TimeZone, Utc,
+    DateTime, Duration, FixedOffset, MappedLocalTime, NaiveDateTime, NaiveTime, Offset, TimeZone,
+    Utc,
 };
 use chrono_tz::Tz;
 
@@ -298,8 +298,9 @@ impl TimezoneConverter {
     /// The same instant. The offset is looked up by the wall clock, as in the original.
     fn zoned_timestamp(&self, text: &str) -> Option<String> {
         let instant = DateTime::parse_from_rfc3339(text).ok()?;
-        let offset = FixedOffset::east_opt(self.zone.at_local(instant.naive_local()))?;
-        let text = instant.with_timezone(&offset).to_rfc3339_opts(SecondsFormat::Nanos, true);
+        let seconds = self.zone.at_local(instant.naive_local());
+        let local = instant.with_timezone(&FixedOffset::east_opt(seconds)?).naive_local();
+        let text = format!("{}{}", local.format("%Y-%m-%dT%H:%M:%S%.9f"), offset_text(seconds));
         Some(with_short_fraction(&text))
     }
 
