@@ -1,6 +1,8 @@
 //! The registry: class name or alias to configuration table and constructor. The only list of
 //! concrete plugins.
 
+mod transformations;
+
 use std::sync::Arc;
 
 use crate::config::{ConfigDef, Props};
@@ -14,15 +16,7 @@ use crate::converter::{
     simple_header, string,
 };
 use crate::error::ConnectError;
-use crate::transform::predicate::{has_header_key, record_is_tombstone, topic_name_matches};
-use crate::transform::{
-    Predicate, Transformation, by_logical_table_router, cast, content_based_router, drop_headers,
-    event_router, extract_changed_record_state, extract_field, extract_new_record_state, filter,
-    flatten, header_from, header_to_value, hoist_field, insert_field, insert_header, mask_field,
-    partition_routing, read_to_insert_event, regex_router, replace_field,
-    schema_change_event_filter, scripted_filter, set_schema_metadata, timestamp_converter,
-    timestamp_router, timezone_converter, value_to_key,
-};
+use crate::transform::{Predicate, Transformation};
 
 /// Makes the connector that plans; its configuration passed the plugin's [`ConfigDef`].
 pub type NewConnector = fn(&Props, ConnectorContext) -> Result<Box<dyn Connector>, ConnectError>;
@@ -190,9 +184,9 @@ fn builtin() -> Vec<Plugin> {
     #[cfg(feature = "analytics")]
     plugins.push(scd2_sink());
     plugins.extend(converters());
-    plugins.extend(debezium_transformations());
-    plugins.extend(kafka_transformations());
-    plugins.extend(predicates());
+    plugins.extend(transformations::debezium());
+    plugins.extend(transformations::kafka());
+    plugins.extend(transformations::predicates());
     plugins
 }
 
@@ -204,244 +198,6 @@ fn postgres_source() -> Plugin {
         config_def: postgres::config_def,
         constructor: Constructor::Source { connector: postgres::connector, task: postgres::task },
     }
-}
-
-fn debezium_transformations() -> Vec<Plugin> {
-    let debezium = |class, config_def, construct| Plugin {
-        class,
-        aliases: &[],
-        version: DEBEZIUM_VERSION,
-        config_def,
-        constructor: Constructor::Transformation(construct),
-    };
-    vec![
-        debezium(
-            "io.debezium.connector.mysql.transforms.ReadToInsertEvent",
-            read_to_insert_event::config_def,
-            read_to_insert_event::construct,
-        ),
-        debezium(
-            "io.debezium.transforms.ByLogicalTableRouter",
-            by_logical_table_router::config_def,
-            by_logical_table_router::construct,
-        ),
-        debezium(
-            "io.debezium.transforms.ContentBasedRouter",
-            content_based_router::config_def,
-            content_based_router::construct,
-        ),
-        debezium(
-            "io.debezium.transforms.ExtractChangedRecordState",
-            extract_changed_record_state::config_def,
-            extract_changed_record_state::construct,
-        ),
-        debezium(
-            "io.debezium.transforms.ExtractNewRecordState",
-            extract_new_record_state::config_def,
-            extract_new_record_state::construct,
-        ),
-        debezium(
-            "io.debezium.transforms.Filter",
-            scripted_filter::config_def,
-            scripted_filter::construct,
-        ),
-        debezium(
-            "io.debezium.transforms.HeaderToValue",
-            header_to_value::config_def,
-            header_to_value::construct,
-        ),
-        debezium(
-            "io.debezium.transforms.SchemaChangeEventFilter",
-            schema_change_event_filter::config_def,
-            schema_change_event_filter::construct,
-        ),
-        debezium(
-            "io.debezium.transforms.TimezoneConverter",
-            timezone_converter::config_def,
-            timezone_converter::construct,
-        ),
-        debezium(
-            "io.debezium.transforms.ToLogicalTopicRouter",
-            by_logical_table_router::topic_config_def,
-            by_logical_table_router::construct_to_topic,
-        ),
-        debezium(
-            "io.debezium.transforms.outbox.EventRouter",
-            event_router::config_def,
-            event_router::construct,
-        ),
-        debezium(
-            "io.debezium.transforms.partitions.PartitionRouting",
-            partition_routing::config_def,
-            partition_routing::construct,
-        ),
-    ]
-}
-
-#[expect(clippy::too_many_lines, reason = "a list")]
-fn kafka_transformations() -> Vec<Plugin> {
-    let kafka = |class, config_def, construct| Plugin {
-        class,
-        aliases: &[],
-        version: KAFKA_VERSION,
-        config_def,
-        constructor: Constructor::Transformation(construct),
-    };
-    vec![
-        kafka(
-            "org.apache.kafka.connect.transforms.Cast$Key",
-            cast::config_def,
-            cast::construct_key,
-        ),
-        kafka(
-            "org.apache.kafka.connect.transforms.Cast$Value",
-            cast::config_def,
-            cast::construct_value,
-        ),
-        kafka(
-            "org.apache.kafka.connect.transforms.DropHeaders",
-            drop_headers::config_def,
-            drop_headers::construct,
-        ),
-        kafka(
-            "org.apache.kafka.connect.transforms.ExtractField$Key",
-            extract_field::config_def,
-            extract_field::construct_key,
-        ),
-        kafka(
-            "org.apache.kafka.connect.transforms.ExtractField$Value",
-            extract_field::config_def,
-            extract_field::construct_value,
-        ),
-        kafka("org.apache.kafka.connect.transforms.Filter", filter::config_def, filter::construct),
-        kafka(
-            "org.apache.kafka.connect.transforms.Flatten$Key",
-            flatten::config_def,
-            flatten::construct_key,
-        ),
-        kafka(
-            "org.apache.kafka.connect.transforms.Flatten$Value",
-            flatten::config_def,
-            flatten::construct_value,
-        ),
-        kafka(
-            "org.apache.kafka.connect.transforms.HeaderFrom$Key",
-            header_from::config_def,
-            header_from::construct_key,
-        ),
-        kafka(
-            "org.apache.kafka.connect.transforms.HeaderFrom$Value",
-            header_from::config_def,
-            header_from::construct_value,
-        ),
-        kafka(
-            "org.apache.kafka.connect.transforms.HoistField$Key",
-            hoist_field::config_def,
-            hoist_field::construct_key,
-        ),
-        kafka(
-            "org.apache.kafka.connect.transforms.HoistField$Value",
-            hoist_field::config_def,
-            hoist_field::construct_value,
-        ),
-        kafka(
-            "org.apache.kafka.connect.transforms.InsertField$Key",
-            insert_field::config_def,
-            insert_field::construct_key,
-        ),
-        kafka(
-            "org.apache.kafka.connect.transforms.InsertField$Value",
-            insert_field::config_def,
-            insert_field::construct_value,
-        ),
-        kafka(
-            "org.apache.kafka.connect.transforms.InsertHeader",
-            insert_header::config_def,
-            insert_header::construct,
-        ),
-        kafka(
-            "org.apache.kafka.connect.transforms.MaskField$Key",
-            mask_field::config_def,
-            mask_field::construct_key,
-        ),
-        kafka(
-            "org.apache.kafka.connect.transforms.MaskField$Value",
-            mask_field::config_def,
-            mask_field::construct_value,
-        ),
-        kafka(
-            "org.apache.kafka.connect.transforms.RegexRouter",
-            regex_router::config_def,
-            regex_router::construct,
-        ),
-        kafka(
-            "org.apache.kafka.connect.transforms.ReplaceField$Key",
-            replace_field::config_def,
-            replace_field::construct_key,
-        ),
-        kafka(
-            "org.apache.kafka.connect.transforms.ReplaceField$Value",
-            replace_field::config_def,
-            replace_field::construct_value,
-        ),
-        kafka(
-            "org.apache.kafka.connect.transforms.SetSchemaMetadata$Key",
-            set_schema_metadata::config_def,
-            set_schema_metadata::construct_key,
-        ),
-        kafka(
-            "org.apache.kafka.connect.transforms.SetSchemaMetadata$Value",
-            set_schema_metadata::config_def,
-            set_schema_metadata::construct_value,
-        ),
-        kafka(
-            "org.apache.kafka.connect.transforms.TimestampConverter$Key",
-            timestamp_converter::config_def,
-            timestamp_converter::construct_key,
-        ),
-        kafka(
-            "org.apache.kafka.connect.transforms.TimestampConverter$Value",
-            timestamp_converter::config_def,
-            timestamp_converter::construct_value,
-        ),
-        kafka(
-            "org.apache.kafka.connect.transforms.TimestampRouter",
-            timestamp_router::config_def,
-            timestamp_router::construct,
-        ),
-        kafka(
-            "org.apache.kafka.connect.transforms.ValueToKey",
-            value_to_key::config_def,
-            value_to_key::construct,
-        ),
-    ]
-}
-
-fn predicates() -> Vec<Plugin> {
-    let predicate = |class, config_def, construct| Plugin {
-        class,
-        aliases: &[],
-        version: KAFKA_VERSION,
-        config_def,
-        constructor: Constructor::Predicate(construct),
-    };
-    vec![
-        predicate(
-            "org.apache.kafka.connect.transforms.predicates.HasHeaderKey",
-            has_header_key::config_def,
-            has_header_key::construct,
-        ),
-        predicate(
-            "org.apache.kafka.connect.transforms.predicates.RecordIsTombstone",
-            record_is_tombstone::config_def,
-            record_is_tombstone::construct,
-        ),
-        predicate(
-            "org.apache.kafka.connect.transforms.predicates.TopicNameMatches",
-            topic_name_matches::config_def,
-            topic_name_matches::construct,
-        ),
-    ]
 }
 
 fn s3_sink() -> Plugin {
@@ -556,6 +312,45 @@ fn converters() -> Vec<Plugin> {
         }),
         header(string_class, string::config_def, |props| {
             Ok(Box::new(AsHeaderConverter(string::construct(props, &Role::Value.into())?)))
+        }),
+        header(
+            "org.apache.kafka.connect.converters.BooleanConverter",
+            number::config_def,
+            |props| {
+                Ok(Box::new(AsHeaderConverter(number::construct_boolean(
+                    props,
+                    &Role::Value.into(),
+                )?)))
+            },
+        ),
+        header(
+            "org.apache.kafka.connect.converters.DoubleConverter",
+            number::config_def,
+            |props| {
+                Ok(Box::new(AsHeaderConverter(number::construct_double(
+                    props,
+                    &Role::Value.into(),
+                )?)))
+            },
+        ),
+        header("org.apache.kafka.connect.converters.FloatConverter", number::config_def, |props| {
+            Ok(Box::new(AsHeaderConverter(number::construct_float(props, &Role::Value.into())?)))
+        }),
+        header(
+            "org.apache.kafka.connect.converters.IntegerConverter",
+            number::config_def,
+            |props| {
+                Ok(Box::new(AsHeaderConverter(number::construct_integer(
+                    props,
+                    &Role::Value.into(),
+                )?)))
+            },
+        ),
+        header("org.apache.kafka.connect.converters.LongConverter", number::config_def, |props| {
+            Ok(Box::new(AsHeaderConverter(number::construct_long(props, &Role::Value.into())?)))
+        }),
+        header("org.apache.kafka.connect.converters.ShortConverter", number::config_def, |props| {
+            Ok(Box::new(AsHeaderConverter(number::construct_short(props, &Role::Value.into())?)))
         }),
     ]
 }

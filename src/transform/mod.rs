@@ -2,7 +2,9 @@
 
 pub mod by_logical_table_router;
 pub mod cast;
+pub mod collection_name_transformation;
 pub mod content_based_router;
+pub mod decode_logical_decoding_message_content;
 pub mod drop_headers;
 mod envelope;
 pub mod event_router;
@@ -10,9 +12,13 @@ mod expression;
 pub mod extract_changed_record_state;
 pub mod extract_field;
 pub mod extract_new_record_state;
+pub mod extract_schema_to_new_record;
+pub mod field_name_transformation;
 mod field_path;
 pub mod filter;
 pub mod flatten;
+mod geometry;
+pub mod geometry_format_transformer;
 pub mod header_from;
 pub mod header_to_value;
 pub mod hoist_field;
@@ -20,7 +26,9 @@ pub mod insert_field;
 pub mod insert_header;
 mod java_date_format;
 mod java_regex;
+mod json_expansion;
 pub mod mask_field;
+mod naming_style;
 pub mod partition_routing;
 pub mod predicate;
 pub mod read_to_insert_event;
@@ -32,6 +40,7 @@ mod schema_name;
 mod scripted;
 pub mod scripted_filter;
 pub mod set_schema_metadata;
+pub mod swap_geometry_coordinates;
 mod target;
 #[cfg(test)]
 mod testing;
@@ -39,6 +48,8 @@ pub mod timestamp_converter;
 pub mod timestamp_router;
 pub mod timezone_converter;
 pub mod value_to_key;
+pub mod vector_to_json_converter;
+mod wkb;
 
 use std::sync::Arc;
 

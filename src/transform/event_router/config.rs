@@ -1,9 +1,9 @@
 //! The keys of `EventRouter`.
 
-use super::json::Untyped;
 use crate::config::{ConfigDef, ConfigKey, ConfigType, ConfigValue, Props, Validator};
 use crate::error::ConnectError;
 use crate::transform::java_regex::Pattern;
+use crate::transform::json_expansion::Untyped;
 
 /// The configuration keys, in the original's order.
 #[expect(clippy::too_many_lines, reason = "a table")]

@@ -1,7 +1,6 @@
 //! `io.debezium.transforms.outbox.EventRouter`: rows of an outbox table as the messages they hold.
 
 mod config;
-mod json;
 
 use std::sync::Arc;
 
@@ -9,7 +8,7 @@ pub use self::config::config_def;
 use self::config::{OnUpdate, Placement, Settings};
 use super::envelope::{change_event, member, not_a_field, text};
 use super::rebuild::{Fields, or_default};
-use super::{Keep, Planned, Transformation};
+use super::{Keep, Planned, Transformation, json_expansion};
 use crate::config::Props;
 use crate::data::{
     Header, Record, RowPlan, Schema, SchemaAndValue, SchemaBuilder, Struct, Type, Value,
@@ -164,7 +163,7 @@ impl EventRouter {
     fn expanded(&self, schema: &Arc<Schema>, value: Value) -> SchemaAndValue {
         let name = &self.settings.payload;
         if let (Some(untyped), Value::String(text)) = (self.settings.expand_json, &value) {
-            match json::expand(name, text, untyped) {
+            match json_expansion::expand(name, text, untyped) {
                 Ok((schema, value)) => return SchemaAndValue { schema: Some(schema), value },
                 Err(cause) => tracing::warn!(field = %name, cause, "payload left as text"),
             }

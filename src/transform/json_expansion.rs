@@ -1,4 +1,5 @@
-//! `table.expand.json.payload`: JSON text as structs, with a schema read off the text.
+//! JSON text as structs, with a schema read off the text: `table.expand.json.payload` of
+//! `EventRouter`, and the content of logical messages.
 
 use std::sync::Arc;
 
@@ -16,7 +17,8 @@ pub(super) struct Untyped {
     pub(super) empty_array_is_strings: bool,
 }
 
-/// The object in `text` as a struct named `name`.
+/// The object in `text` as a struct named `name`, and what is in it named by its path; without a
+/// name, paths start at the members.
 ///
 /// # Errors
 /// When the text is no JSON object, or an array in it holds items of several types.
@@ -25,6 +27,9 @@ pub(super) fn expand(
     text: &str,
     untyped: Untyped,
 ) -> Result<(Arc<Schema>, Value), String> {
+    if !text.starts_with(['{', '[']) {
+        return Err("only text that starts with { or [ is expanded".to_owned());
+    }
     let json: Json = serde_json::from_str(text).map_err(|error| error.to_string())?;
     if !json.is_object() {
         return Err("only objects can be expanded".to_owned());
@@ -58,9 +63,14 @@ impl Untyped {
                 Some(SchemaBuilder::array(items).optional().build())
             }
             Json::Object(members) => {
-                let mut builder = SchemaBuilder::structure().name(name).optional();
+                let mut builder = SchemaBuilder::structure().optional();
+                if !name.is_empty() {
+                    builder = builder.name(name);
+                }
                 for (member, json) in members {
-                    if let Some(schema) = self.schema(&format!("{name}.{member}"), json)? {
+                    let path =
+                        if name.is_empty() { member.clone() } else { format!("{name}.{member}") };
+                    if let Some(schema) = self.schema(&path, json)? {
                         builder = builder.field(member.as_str(), schema);
                     }
                 }
@@ -81,7 +91,8 @@ impl Untyped {
             merged = Some(match merged {
                 None => schema,
                 Some(merged) if merged.ty() == Type::Struct && schema.ty() == Type::Struct => {
-                    with_members_of(&merged, &schema)
+                    // As the original merges them: the newest members come first.
+                    with_members_of(&schema, &merged)
                 }
                 Some(merged) if merged == schema => merged,
                 Some(_) => return Err(format!("array {name} has members of several types")),
@@ -181,8 +192,8 @@ mod tests {
             (
                 r#"{"a":[{"x":1},{"y":"b"}]}"#,
                 STRICT,
-                "payload{a:[payload.a{x:INT32,y:STRING}]}",
-                r#"{"a":[{"x":1,"y":null},{"x":null,"y":"b"}]}"#,
+                "payload{a:[payload.a{y:STRING,x:INT32}]}",
+                r#"{"a":[{"y":null,"x":1},{"y":"b","x":null}]}"#,
             ),
         ] {
             let (schema, value) = expand("payload", text, untyped).unwrap();
@@ -198,7 +209,7 @@ mod tests {
             (r#"{"a":[null]}"#, "array payload.a has members of no known type"),
             (r#"{"a":18446744073709551615}"#, "payload.a holds an integer beyond 64 bits"),
             ("[1]", "only objects can be expanded"),
-            (r#"{"a":[{"x":1},{"x":"b"}]}"#, "a member does not fit its type INT32"),
+            (r#"{"a":[{"x":1},{"x":"b"}]}"#, "a member does not fit its type STRING"),
         ] {
             assert_eq!(expand("payload", text, STRICT).unwrap_err(), expected);
         }
