@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo up down test kill-test test-postgres-versions bench bench-control peer-conformance peer-bench peer-bench-full lint build install
+.PHONY: help demo up down test kill-test test-postgres-versions bench bench-control peer-conformance peer-bench peer-bench-full peer-golden lint build install
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -42,6 +42,9 @@ peer-bench: build ## Ours beside the real Kafka Connect and Debezium: what it co
 
 peer-bench-full: build ## The same in full size: some hours
 	tests/peer/bench --full
+
+peer-golden: ## What the original's converters and transforms make of ours' test cases, anew (needs a JDK and Maven)
+	python3 tests/peer/golden/make.py
 
 lint: ## Formatting and clippy
 	dev/cargo fmt --all --check

@@ -10,6 +10,8 @@
 mod compose;
 /// `ferroconnect apply`, `diff`, `delete` and `status`, as CI would run them.
 mod declarative;
+/// The recorded outcomes of the original.
+mod golden;
 /// The life of connectors on a worker.
 mod herder;
 /// Producer, consumer and admin against the real broker.
