@@ -5,6 +5,8 @@
 //! the one table of types, `codec` what it chooses from. Source of truth for what records look like:
 //! Debezium 3.6.
 
+#[cfg(test)]
+mod any_text_tests;
 mod array;
 mod client;
 mod codec;
