@@ -138,6 +138,59 @@ task_metrics! {
     /// Write-ahead log between the server's end and the acknowledged position, bytes
     lag_bytes: Gauge, SOURCE, "ferroconnect_source_lag_bytes";
 
+    /// 1 when the last snapshot was read to its end
+    snapshot_completed: Gauge, SOURCE, "debezium_postgres_snapshot_completed";
+    /// 1 when the last snapshot broke off
+    snapshot_aborted: Gauge, SOURCE, "debezium_postgres_snapshot_aborted";
+    /// Tables to read
+    snapshot_total_tables: Gauge, SOURCE, "debezium_postgres_snapshot_total_table_count";
+    /// Tables that are not read to their end
+    snapshot_remaining_tables: Gauge, SOURCE, "debezium_postgres_snapshot_remaining_table_count";
+    /// Seconds since the snapshot began in this process
+    snapshot_duration_seconds: Gauge, SOURCE, "debezium_postgres_snapshot_duration_in_seconds";
+    /// Bytes read by the snapshot, as they came over the wire
+    snapshot_bytes: Counter, SOURCE, "ferroconnect_snapshot_bytes";
+    /// Of the blocks of the tables, those that are read, in percent
+    snapshot_percent: Gauge, SOURCE, "ferroconnect_snapshot_percent";
+    /// Seconds until the end of the snapshot at the present rate, -1 while not known
+    snapshot_remaining_seconds: Gauge, SOURCE, "ferroconnect_snapshot_remaining_seconds";
+    /// Write-ahead log that the replication slot keeps on the server
+    slot_retained_bytes: Gauge, SOURCE, "ferroconnect_source_slot_retained_bytes";
+    /// Write-ahead log between the server's end and what the slot has confirmed
+    slot_lag_bytes: Gauge, SOURCE, "ferroconnect_source_slot_lag_bytes";
+    /// How long ago the server wrote what the slot has not confirmed
+    slot_lag_seconds: Gauge, SOURCE, "ferroconnect_source_slot_lag_seconds";
+    /// wal_status of the slot: 0 reserved, 1 extended, 2 unreserved, 3 lost
+    slot_wal_status: Gauge, SOURCE, "ferroconnect_source_slot_wal_status";
+    /// Until max_slot_wal_keep_size is reached if all goes on as it did; -1 is never
+    slot_seconds_to_limit: Gauge, SOURCE, "ferroconnect_source_slot_seconds_to_limit";
+    /// 1 while the replication stream is read
+    streaming_connected: Gauge, SOURCE, "debezium_postgres_streaming_connected";
+    /// Tables that the filters choose
+    captured_tables: Gauge, SOURCE, "debezium_postgres_captured_tables";
+    /// Changes of captured tables and logical messages that the stream brought
+    events_seen: Counter, SOURCE, "debezium_postgres_streaming_total_number_of_events_seen";
+    /// Inserts that the stream brought
+    create_events: Counter, SOURCE,
+        "debezium_postgres_streaming_total_number_of_create_events_seen";
+    /// Updates that the stream brought
+    update_events: Counter, SOURCE,
+        "debezium_postgres_streaming_total_number_of_update_events_seen";
+    /// Deletes that the stream brought
+    delete_events: Counter, SOURCE,
+        "debezium_postgres_streaming_total_number_of_delete_events_seen";
+    /// Truncates that the stream brought, one for each table
+    truncate_events: Counter, SOURCE,
+        "debezium_postgres_streaming_total_number_of_truncate_events_seen";
+    /// Changes that filters and skipped.operations leave out
+    events_filtered: Counter, SOURCE, "debezium_postgres_streaming_number_of_events_filtered";
+    /// Updates that change nothing, where they are left out
+    events_unchanged: Counter, SOURCE,
+        "debezium_postgres_streaming_number_of_unchanged_events_skipped";
+    /// Transactions that the stream brought
+    committed_transactions: Counter, SOURCE,
+        "debezium_postgres_streaming_number_of_committed_transactions";
+
     /// Records between the end of the task's partitions and its position
     sink_lag_records: Gauge, SINK, "ferroconnect_sink_lag_records";
     /// Files completed at the destination
