@@ -17,6 +17,8 @@ from originals import Original
 from stack import REPO, BenchError
 
 TIMEOUT_S = 900
+# With the features of `make test`, so that nothing is built twice.
+TESTS = [REPO / "dev/cargo", "test", "--workspace", "--features", "analytics,failpoints", "--test", "it"]
 # What has to differ in an answer: names that a test made up, addresses, identities, times.
 OWN = [
     (re.compile(r"(?<![A-Za-z0-9])([a-z]+)_[0-9a-f]{10}"), r"\1_NAME"),
@@ -151,7 +153,7 @@ def listed(body):
 
 
 def build():
-    done = subprocess.run([REPO / "dev/cargo", "test", "--test", "it", "--no-run"], capture_output=True, text=True, timeout=3600)
+    done = subprocess.run([*TESTS, "--no-run"], capture_output=True, text=True, timeout=3600)
     if done.returncode != 0:
         raise BenchError(f"the tests do not build: {done.stderr[-2000:]}")
 
@@ -161,7 +163,7 @@ def outcome(services, url, which, name):
     record = services.state / f"rest-{name}.jsonl"
     record.unlink(missing_ok=True)
     environment = dict(os.environ, **services.found, RUST_BACKTRACE="0", FERROCONNECT_TEST_CALLS=str(record))
-    command = [REPO / "dev/cargo", "test", "--test", "it", which, "--"]
+    command = [*TESTS, which, "--"]
     if url:
         environment["FERROCONNECT_TEST_URL"] = url
         command += ["--test-threads=1"]
