@@ -32,11 +32,34 @@ def reason(topic, path, variant):
 
 # Tests of tests/it/rest that the original does not pass, and why ours differs.
 REST_TESTS = {
+    "bad_input::names_that_cannot_be_kept_are_refused": "names above 1,000 bytes are refused",
+    "config::what_is_unknown_is_not_found": "an error has one form: the original's server answers a broken path with a page",
+    "connectors::of_two_creations_at_once_one_wins": "of creations of one name at the same instant one wins: there, all may be 201",
+    "plugins::a_connectors_keys_come_before_the_frameworks": "order_in_group of 4.3 stands beside order",
+    "transport::a_body_over_the_limit_is_refused": "bodies have a limit",
 }
 
 # Call, path of the difference, and why.
 REST_CALLS = [
+    (r"", r"\bdocumentation$", "the texts that explain a key are ours"),
+    (r"", r"\border_in_group$", "order_in_group of 4.3 stands beside order"),
+    (r"", r"\bversion$", "the version in a status, and those of plugins, as in 4.x"),
+    (r"", r"\bbody(\..*)?$", "configurations are sorted by key: the original's order is that of a hash map"),
+    (r"", r"\btasks$", "when its tasks are there is a matter of milliseconds"),
+    (r"^GET /connector-plugins", r"^body\.\S+ (source|sink|transformation|predicate|converter|header_converter)$", "another set of plugins is installed"),
+    (r"/config/validate$", r"^body\.message$", "another set of plugins is installed"),
+    (r"^GET /admin/loggers", r"^body\.org\.reflections", "the original's own libraries have loggers"),
+    (r"", r"^body\.message$", "what is malformed is told in our words"),
+    (r"^GET /connectors/%00", r"^status$", "an error has one form: the original's server answers a broken path with a page"),
+    (r"^POST /connectors$", r"^status$", "bodies have a limit"),
 ]
+
+
+def only_order(ours, original):
+    """Whether the same members stand in another order: in an object, or in the text of a configuration."""
+    if ours.startswith("members in order "):
+        return True
+    return sorted(re.split(r"[{},] *", ours)) == sorted(re.split(r"[{},] *", original))
 
 
 def rest_test(test):
@@ -47,6 +70,13 @@ def rest_test(test):
 def rest_call(call, path, ours, original):
     """Why the answer to this call may differ there, or None."""
     for of_call, of_path, why in REST_CALLS:
-        if re.search(of_call, call) and re.search(of_path, path):
-            return why
+        if not re.search(of_call, call) or not re.search(of_path, path):
+            continue
+        if "hash map" in why and not only_order(ours, original):
+            continue
+        if "malformed" in why and not ("JSON" in ours or "Cannot deserialize" in ours):
+            continue
+        if "milliseconds" in why and "[]" not in (ours, original):
+            continue
+        return why
     return None
