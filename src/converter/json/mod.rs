@@ -23,7 +23,7 @@ use std::sync::Arc;
 use self::decoder::Writers;
 use self::lexer::{Lexer, Malformed, Node, Text};
 use super::{Converter, ConverterContext, Presence, Role, RowEncoder};
-use crate::config::{ConfigDef, ConfigKey, ConfigType, Props, Validator};
+use crate::config::{ConfigDef, ConfigKey, ConfigType, Props, Validator, Width};
 use crate::data::{PlannedValue, RecordBatch, RowPlan, Schema, SchemaAndValue, Value};
 use crate::error::{ConnectError, DataError};
 
@@ -67,27 +67,31 @@ pub fn config_def() -> ConfigDef {
             "Whether each message carries its schema.",
         )
         .default("true")
-        .high(),
+        .high()
+        .shown("Schemas", 0, Width::Medium, "Enable Schemas"),
         ConfigKey::new(
             "schemas.cache.size",
             ConfigType::Int,
             "How many schemas are kept converted, in each direction.",
         )
         .default("1000")
-        .high(),
+        .high()
+        .shown("Schemas", 1, Width::Medium, "Schema Cache Size"),
         ConfigKey::new(
             "decimal.format",
             ConfigType::String,
             "How decimals are written: BASE64 is exact two's complement, NUMERIC a JSON number.",
         )
         .default("BASE64")
-        .check(Validator::OneOfAnyCase(&["NUMERIC", "BASE64"])),
+        .check(Validator::OneOfAnyCase(&["NUMERIC", "BASE64"]))
+        .shown("Serialization", 0, Width::Medium, "Decimal Format"),
         ConfigKey::new(
             "replace.null.with.default",
             ConfigType::Boolean,
             "Whether null in a field with a default becomes the default.",
         )
-        .default("true"),
+        .default("true")
+        .shown("Serialization", 1, Width::Medium, "Replace null with default"),
         ConfigKey::new(
             "schema.content",
             ConfigType::String,

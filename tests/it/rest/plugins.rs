@@ -77,6 +77,12 @@ async fn a_connectors_keys_come_before_the_frameworks() {
 async fn a_converter_shows_what_it_converts() {
     let keys = get("/connector-plugins/JsonConverter/config").await.is(200).json();
     assert!(texts(&keys, "name").contains(&"converter.type"), "{keys}");
+    let enable = keys.as_array().unwrap().iter().find(|key| key["name"] == "schemas.enable");
+    let enable = enable.expect("the key");
+    assert_eq!(
+        [&enable["group"], &enable["width"], &enable["display_name"], &enable["order"]],
+        [&json!("Schemas"), &json!("MEDIUM"), &json!("Enable Schemas"), &json!(0)]
+    );
 }
 
 #[tokio::test]
