@@ -52,9 +52,9 @@ impl Transformation for DecodeLogicalDecodingMessageContent {
 impl DecodeLogicalDecodingMessageContent {
     fn decoded(&self, message: &Struct) -> Result<SchemaAndValue, ConnectError> {
         let content = message.get("message").and_then(Value::as_struct);
-        let content = match content.and_then(|content| content.get("content")) {
-            Some(Value::Bytes(content)) => content,
-            _ => return Err(ConnectError::data("the logical message has no content")),
+        let content = content.and_then(|content| content.get("content"));
+        let Some(Value::Bytes(content)) = content else {
+            return Err(ConnectError::data("the logical message has no content"));
         };
         // The content is a row: it does not belong into an error.
         let text = std::str::from_utf8(content)

@@ -457,7 +457,9 @@ fn keys_that_the_postgresql_source_reads_undeclared_are_no_mistakes() {
         context: ConnectorContext::default(),
         group_id: "connect-cluster",
         exactly_once: false,
+        client_settings: &Props::new(),
         override_policy: OverridePolicy::default(),
+        providers: Arc::default(),
     };
     let submitted = [
         "debezium.compatibility",

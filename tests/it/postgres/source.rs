@@ -117,6 +117,7 @@ impl Source {
             task: 0,
             offsets: Vec::new(),
             hosts: Arc::default(),
+            defaults: Arc::default(),
             metrics: Metrics::new().task("c", 0, TaskSide::Source),
             topics: None,
         };
