@@ -8,6 +8,7 @@
 //! form for a message.
 
 use std::collections::HashSet;
+use std::fmt;
 use std::sync::Arc;
 
 use crate::converter::{Converter, HeaderConverter};
@@ -27,6 +28,30 @@ pub(super) struct RejectedMessage {
     /// The class of the transform, when one failed.
     pub(super) transform: Option<Arc<str>>,
     pub(super) error: ConnectError,
+}
+
+/// Which record, in Kafka's coordinates.
+pub(super) struct Place<'a> {
+    pub(super) messages: &'a MessageBatch,
+    pub(super) index: usize,
+}
+
+impl fmt::Display for Place<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let message = &self.messages.messages[self.index];
+        let at = &self.messages.partitions[message.partition as usize];
+        write!(f, "topic \"{}\", partition {}, offset {}", at.topic, at.partition, message.offset)
+    }
+}
+
+/// Removes the rows of partitions that are not `ours`, by the partition's index.
+pub(super) fn retain(batch: &mut SinkBatch, ours: &[bool]) {
+    let keep: Vec<bool> =
+        batch.origins.iter().map(|origin| ours[origin.partition as usize]).collect();
+    let mut kept = keep.iter();
+    batch.records.rows.retain(|_| *kept.next().expect("a row has an origin"));
+    let mut kept = keep.iter();
+    batch.origins.retain(|_| *kept.next().expect("as many as before"));
 }
 
 /// The converters and the chain of a sink task.

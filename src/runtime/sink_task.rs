@@ -25,7 +25,7 @@ use crate::runtime::dead_letter::{DeadLetter, DeadLetters};
 use crate::runtime::errant::{Errant, ErrantRecords};
 use crate::runtime::herder::TaskId;
 use crate::runtime::sink_commit::Commits;
-use crate::runtime::sink_record::{RecordDecoder, RejectedMessage};
+use crate::runtime::sink_record::{Place, RecordDecoder, RejectedMessage, retain};
 use crate::runtime::task::{Backoff, Condition, TaskControl};
 use crate::runtime::tolerance::{Stage, StageClasses, Tolerance, Verdict, exceeded};
 use crate::runtime::worker_config::WorkerConfig;
@@ -574,16 +574,6 @@ async fn next_event(
     }
 }
 
-/// Removes the rows of partitions that are not `ours`, by the partition's index.
-fn retain(batch: &mut SinkBatch, ours: &[bool]) {
-    let keep: Vec<bool> =
-        batch.origins.iter().map(|origin| ours[origin.partition as usize]).collect();
-    let mut kept = keep.iter();
-    batch.records.rows.retain(|_| *kept.next().expect("a row has an origin"));
-    let mut kept = keep.iter();
-    batch.origins.retain(|_| *kept.next().expect("as many as before"));
-}
-
 /// Where to start each partition: as the task says, else at the group's offset.
 fn starts(
     partitions: &[TopicPartition],
@@ -591,20 +581,6 @@ fn starts(
 ) -> Vec<(TopicPartition, Option<i64>)> {
     let seeks: BTreeMap<_, _> = seeks.into_iter().collect();
     partitions.iter().map(|each| (each.clone(), seeks.get(each).copied())).collect()
-}
-
-/// Which record, in Kafka's coordinates.
-struct Place<'a> {
-    messages: &'a MessageBatch,
-    index: usize,
-}
-
-impl fmt::Display for Place<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let message = &self.messages.messages[self.index];
-        let at = &self.messages.partitions[message.partition as usize];
-        write!(f, "topic \"{}\", partition {}, offset {}", at.topic, at.partition, message.offset)
-    }
 }
 
 fn unrecoverable(error: ConnectError) -> ConnectError {

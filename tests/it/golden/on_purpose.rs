@@ -54,6 +54,32 @@ impl Difference<'_> {
 
 const RULES: &[Rule] = &[
     Rule {
+        why: "open: the murmur hash of one kind of text is another one",
+        covers: |one| {
+            one.class_is(&["PartitionRouting"])
+                && one.setting("partition.hash.function") == Some("murmur")
+                && one
+                    .setting("partition.payload.fields")
+                    .is_some_and(|f| f.contains("change.text"))
+        },
+    },
+    Rule {
+        why: "a field with an empty name is refused, also where there is no value",
+        covers: |one| {
+            one.class_is(&["ExtractField"])
+                && one.setting("field") == Some("")
+                && one.ours_failure().is_some()
+        },
+    },
+    Rule {
+        why: "there is no year 0: two calendars count before the first year differently",
+        covers: |one| {
+            one.class_is(&["TimestampConverter"])
+                && one.setting("format") == Some("yyyy")
+                && one.input()["value"] == "0"
+        },
+    },
+    Rule {
         why: "not there: transforms of other databases' connectors, and one that cuts data",
         covers: |one| {
             one.class_is(&["ExtractNewDocumentState", "EnforceRecordSize"])

@@ -48,9 +48,10 @@ async fn a_snapshot_that_is_killed_at_each_point_loses_nothing_and_ends() {
     let worker = WorkerProcess::start(&pipeline.options);
     let written = writers.expect("the writers were started").stop().await;
     assert!(written.len() > 500, "the writers wrote too little to prove anything");
+    // Before, the snapshot itself could read the last row, ahead of what the stream still brings.
+    assert_progress_is_forgotten(&pipeline, &worker).await;
     insert_the_end(&client).await;
     wait_for_the_end(&pipeline, &worker).await;
-    assert_progress_is_forgotten(&pipeline, &worker).await;
     let objects = pipeline.objects();
     pipeline.assert_each_offset_once(&objects);
     let changes: Vec<_> =
@@ -65,7 +66,7 @@ async fn a_snapshot_that_is_killed_at_each_point_loses_nothing_and_ends() {
 /// The offset is one of the stream, without what only a snapshot says.
 async fn assert_progress_is_forgotten(pipeline: &Pipeline, worker: &WorkerProcess) {
     let url = format!("{}/connectors/{}-source/offsets", worker.url, pipeline.prefix);
-    eventually_async("an offset of the stream", 20, || async {
+    eventually_async("an offset of the stream", 60, || async {
         let offsets = get(&url).await?;
         let offset = &offsets["offsets"][0]["offset"];
         let streams = offset.get("snapshot").is_none() && offset.get("lsn_commit").is_some();
