@@ -108,10 +108,11 @@ async fn changes_of_a_table_show_with_its_next_row() {
     client.batch_execute(TABLES).await.unwrap();
     let props = config(&database, &[("snapshot.mode", "no_data"), ("table.include.list", "inv.*")]);
     let mut source = Source::start(&props, None, true);
-    // The slot has to exist before the first change.
+    // The slot has to exist before the first change. Its making waits for the transactions that other
+    // tests have open.
     let client = &client;
     let polled = async {
-        eventually_async("the slot", 5, || async {
+        eventually_async("the slot", 30, || async {
             let slots = "select 1 from pg_replication_slots where slot_name = $1 and active";
             let rows = client.query(slots, &[&database.name]).await.unwrap();
             if rows.is_empty() { Err("no slot") } else { Ok(()) }
