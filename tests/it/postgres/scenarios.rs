@@ -59,7 +59,11 @@ async fn a_stop_behind_any_commit_loses_and_repeats_nothing() {
                            insert into t values ($id); commit";
             client.batch_execute(&message.replace("$id", &id.to_string())).await.unwrap();
         }
-        while seen.len() < 10 * (round + 1) {
+        // A busy server may hold the slot for a moment after a stop: the task says so and tries again.
+        let missing = 10 * (round + 1) - seen.len();
+        seen.extend(source.take_in_the_end(missing).await);
+        // Rows may be handed out before the commit that ends their transaction has come.
+        while source.open_rows > 0 {
             seen.extend(source.poll().await.unwrap());
         }
         let stored = source.commit().await;
@@ -70,7 +74,7 @@ async fn a_stop_behind_any_commit_loses_and_repeats_nothing() {
     let ids: Vec<_> = rows.iter().map(|event| event.key["id"].as_i64().unwrap()).collect();
     assert_eq!(ids, (0..20).collect::<Vec<_>>());
     client.batch_execute("insert into t values (100)").await.unwrap();
-    assert_eq!(short(&source.take(1).await), ["c 100"]);
+    assert_eq!(short(&source.take_in_the_end(1).await), ["c 100"]);
     source.stop().await;
 }
 

@@ -87,6 +87,8 @@ pub(super) struct Source {
     converter: Box<dyn Converter>,
     /// The newest offset that a batch declared.
     pub(super) sealed: Option<SourceOffset>,
+    /// Rows that came behind the newest seal.
+    pub(super) open_rows: usize,
 }
 
 impl Source {
@@ -107,7 +109,7 @@ impl Source {
         let Constructor::Converter(construct) = plugin.constructor else { panic!() };
         let settings = [("schemas.enable".to_owned(), schemas.to_string())].into();
         let converter = construct(&settings, &Role::Value.into()).unwrap();
-        Self { committer: task.committer(), task, converter, sealed: None }
+        Self { committer: task.committer(), task, converter, sealed: None, open_rows: 0 }
     }
 
     /// Why no task can be made of the configuration.
@@ -155,8 +157,10 @@ impl Source {
         let mut batch = RecordBatch::default();
         let polled = tokio::time::timeout(PATIENCE, self.task.poll(&mut batch));
         polled.await.expect("a poll that gives something")?;
+        self.open_rows += batch.rows.len();
         if let Some(seal) = batch.seals.last() {
             self.sealed = Some(seal.offset.clone());
+            self.open_rows = batch.rows.len() - seal.rows;
         }
         Ok(batch.rows.iter().map(|row| self.event(&batch, row)).collect())
     }
