@@ -114,11 +114,9 @@ fn find<'a>(event: &'a Struct, path: &[String], image: &str) -> Option<&'a Value
 impl PartitionRouting {
     fn hash(&self, value: &Value) -> Result<i32, DataError> {
         match value {
-            Value::String(text) if self.murmur => Ok(murmur(text.as_bytes(), little_endian)),
-            Value::Bytes(bytes) if self.murmur => Ok(murmur(bytes, signed_little_endian)),
-            other if self.murmur => {
-                Ok(murmur(&java_hash(other)?.to_le_bytes(), signed_little_endian))
-            }
+            Value::String(text) if self.murmur => Ok(murmur(text.as_bytes())),
+            Value::Bytes(bytes) if self.murmur => Ok(murmur(bytes)),
+            other if self.murmur => Ok(murmur(&java_hash(other)?.to_le_bytes())),
             other => java_hash(other),
         }
     }
@@ -172,9 +170,8 @@ fn java_hash(value: &Value) -> Result<i32, DataError> {
 }
 
 /// The MurmurHash3 of Debezium and Infinispan: a draft of the x64 variant, upper half of the first
-/// 64 bits, seed 9001. The bytes behind the last whole block are read by `tail`: as what they are in
-/// texts, with Java's sign in arrays.
-fn murmur(bytes: &[u8], tail: fn(&[u8]) -> u64) -> i32 {
+/// 64 bits, seed 9001. The bytes behind the last whole block are read with Java's sign.
+fn murmur(bytes: &[u8]) -> i32 {
     const SEED: u64 = 9001;
     let mut state = Murmur {
         h1: 0x9368_e53c_2f6a_f274 ^ SEED,
@@ -184,7 +181,7 @@ fn murmur(bytes: &[u8], tail: fn(&[u8]) -> u64) -> i32 {
     };
     for block in bytes.chunks(16) {
         let (low, high) = block.split_at(block.len().min(8));
-        let word = if block.len() == 16 { little_endian } else { tail };
+        let word = if block.len() == 16 { little_endian } else { signed_little_endian };
         state.mix(word(low), word(high));
     }
     state.end(bytes.len())

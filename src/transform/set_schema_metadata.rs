@@ -97,7 +97,7 @@ impl Metadata {
     fn rehomed_node(&self, node: &Node, schema: &Arc<Schema>) -> Option<Node> {
         Some(match node {
             Node::Const(value) => Node::Const(self.rehomed(value, schema)),
-            Node::Cell { .. } if schema.fields().is_empty() => node.clone(),
+            // Under another name a cell may mean something else.
             Node::Cell { .. } => return None,
             Node::Struct { presence, fields } => {
                 let members = schema.fields().iter().zip(fields);

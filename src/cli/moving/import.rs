@@ -1,5 +1,6 @@
 //! `ferroconnect import`: takes over the connectors of a Kafka Connect cluster with their progress.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -128,17 +129,22 @@ async fn read(arguments: &Import) -> anyhow::Result<Origin> {
         cluster.topic(arguments.config_topic.as_deref(), "config.storage.topic", "connect-configs");
     let stored = existing(&props, &config_topic).await?;
     let mut origin = internal_topics::connectors(&stored).map_err(anyhow::Error::msg)?;
-    let offset_topic = cluster.offset_topic();
-    let mut offset_topics = vec![offset_topic];
-    // A connector may keep its offsets in a topic of its own.
-    offset_topics.extend(origin.values().filter_map(|connector| {
-        connector.config.get("offsets.storage.topic").filter(|topic| !topic.is_empty()).cloned()
-    }));
-    offset_topics.sort();
-    offset_topics.dedup();
-    for topic in offset_topics {
-        let stored = existing(&props, &topic).await?;
-        internal_topics::add_offsets(&mut origin, &stored).map_err(anyhow::Error::msg)?;
+    // A connector may keep its offsets in a topic of its own, which counts before the workers'.
+    let own: BTreeSet<_> = origin
+        .values()
+        .filter_map(|connector| connector.config.get("offsets.storage.topic"))
+        .filter(|topic| !topic.is_empty())
+        .cloned()
+        .collect();
+    let add = |origin: &mut Origin, stored: &Latest| {
+        internal_topics::add_offsets(origin, stored).map_err(anyhow::Error::msg)
+    };
+    add(&mut origin, &existing(&props, &cluster.offset_topic()).await?)?;
+    for topic in own {
+        // It is made when the connector runs first.
+        if let Some(stored) = read_compacted(&props, &topic, READING).await? {
+            add(&mut origin, &stored)?;
+        }
     }
     Ok(origin)
 }

@@ -53,7 +53,8 @@ pub(super) fn connectors(topic: &Latest) -> Result<Origin, String> {
 }
 
 /// Adds the source offsets, from the newest values of an offset topic or file. Those of connectors that are
-/// not in `origin` are left out: the original never deletes them.
+/// not in `origin` are left out: the original never deletes them. What was added before gives way: a
+/// connector's own topic is read after the workers'.
 ///
 /// # Errors
 /// The key that cannot be read, and why.
@@ -70,6 +71,7 @@ pub(super) fn add_offsets(origin: &mut Origin, stored: &Latest) -> Result<(), St
         };
         let offset = read(value)?;
         if let (Some(connector), false) = (origin.get_mut(name), offset.is_null()) {
+            connector.offsets.retain(|known| known.partition != *partition);
             connector.offsets.push(StoredOffset { partition: partition.clone(), offset });
         }
     }
@@ -122,6 +124,9 @@ mod tests {
         assert_eq!(found.partition, json!({"server": "cdc"}));
         assert_eq!(found.offset, json!({"lsn": 24_023_128}));
         assert_eq!(offset_key("a", &found.partition), key.as_bytes());
+        add_offsets(&mut origin, &topic(&[(key, json!({"lsn": 24_023_200}))])).unwrap();
+        let [found] = origin["a"].offsets.as_slice() else { panic!("one offset") };
+        assert_eq!(found.offset, json!({"lsn": 24_023_200}));
     }
 
     #[test]

@@ -30,6 +30,7 @@ mod vocabulary;
 use std::sync::Arc;
 
 use self::binary::Cursor;
+pub(crate) use self::binary::{put_bytes, put_long};
 use self::encoding::{Encoding, encoding};
 use self::from_connect::from_connect;
 use self::schema::Kind;

@@ -138,12 +138,15 @@ fn differences<'a>(plugins: &Plugins, case: &'a Case) -> Vec<Difference<'a>> {
     let compared = case.inputs().iter().zip(outcomes).enumerate();
     let differing = compared.filter_map(|(at, (input, original))| {
         let ours = catch_unwind(AssertUnwindSafe(|| step(input)));
-        let ours = ours.unwrap_or_else(|_| Json::from("a panic"));
+        let ours = ours.unwrap_or_else(|_| Json::from(PANIC));
         let original = original.clone();
         (!same(&original, &ours)).then_some(Difference { case, input: Some(at), original, ours })
     });
     differing.collect()
 }
+
+/// What ours is said to make of an input when it panics.
+const PANIC: &str = "a panic";
 
 fn shown(difference: &Difference<'_>, why: &str) -> String {
     let Difference { case, input, original, ours } = difference;

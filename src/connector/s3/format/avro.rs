@@ -11,6 +11,7 @@ use std::sync::Arc;
 use super::avro_schema::{self, AvroOptions, enum_symbols};
 use super::parquet::is_native_map;
 use super::{Provenance, RecordWriter, avro_anything};
+use crate::converter::avro::{put_bytes, put_long};
 use crate::data::{Record, RowPlan, RowView, Schema, Struct, Type, Value};
 use crate::error::{ConnectError, DataError};
 
@@ -231,23 +232,6 @@ impl RecordWriter for AvroWriter {
         self.begin(Some(provenance));
         Ok(())
     }
-}
-
-pub(super) fn put_long(number: i64, out: &mut Vec<u8>) {
-    let mut rest = ((number << 1) ^ (number >> 63)).cast_unsigned();
-    loop {
-        let low = u8::try_from(rest & 0x7f).unwrap_or_default();
-        rest >>= 7;
-        if rest == 0 {
-            return out.push(low);
-        }
-        out.push(low | 0x80);
-    }
-}
-
-pub(super) fn put_bytes(bytes: &[u8], out: &mut Vec<u8>) {
-    put_long(i64::try_from(bytes.len()).unwrap_or(i64::MAX), out);
-    out.extend_from_slice(bytes);
 }
 
 /// A value in its place: within the union with null where the schema is optional.

@@ -1,7 +1,7 @@
 //! Values without a schema in Avro files: each describes itself, as a record of which one field is
 //! set. Schema Registry's `AvroData`, `ANYTHING_SCHEMA`.
 
-use super::avro::{put_bytes, put_long};
+use crate::converter::avro::{put_bytes, put_long};
 use crate::data::Value;
 use crate::error::DataError;
 
