@@ -209,7 +209,7 @@ impl Worker {
         connector: State,
         tasks: &'a [State],
     ) -> impl Future<Output = ConnectorStatus> + 'a {
-        eventually_async("the states", 10, move || async move {
+        eventually_async("the states", 30, move || async move {
             let status = self.herder.connector_status(name).await.map_err(|e| e.to_string())?;
             let states: Vec<_> = status.tasks.iter().map(|(_, info)| info.state).collect();
             if status.connector.state == connector && states == tasks {
@@ -372,7 +372,7 @@ async fn a_failing_task_fails_alone_and_waits_for_a_person() {
     assert_eq!(plan.tasks[1].1.state, State::Restarting);
     assert!(plan.tasks[1].1.trace.is_some());
     let restarted = || async { if made(name) == 4 { Ok(()) } else { Err(made(name)) } };
-    eventually_async("the restart of the failed task", 5, restarted).await;
+    eventually_async("the restart of the failed task", 30, restarted).await;
     worker.is(name, RUNNING, &states).await;
     herder.restart_task(&TaskId { connector: name.clone(), task: 0 }).await.unwrap();
     assert_eq!(made(name), 5);
@@ -397,7 +397,7 @@ async fn what_failed_outside_heals_by_itself() {
     // A task that keeps trying is RUNNING, and says why it does not move.
     let other = &unique("c");
     worker.create(other, &[("fake.poll", "retriable")]).await;
-    eventually_async("the cause as condition", 10, || async {
+    eventually_async("the cause as condition", 30, || async {
         let status = worker.herder.connector_status(other).await.map_err(|e| e.to_string())?;
         match status.tasks.first() {
             Some((0, info)) if info.state == RUNNING && info.trace.is_none() => {

@@ -12,7 +12,7 @@ use ferroconnect::kafka::{
 
 use crate::support::{services, unique};
 
-const DEADLINE: Duration = Duration::from_secs(10);
+const DEADLINE: Duration = Duration::from_secs(30);
 
 /// The properties of clients of the test broker.
 pub(crate) struct Clients {

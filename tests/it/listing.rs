@@ -68,7 +68,7 @@ async fn a_listing_takes_two_statements_however_many_connectors_there_are() {
         .collect();
         herder.create_connector(&name, config, TargetState::Stopped).await.expect("it is new");
     }
-    eventually_async("every connector's status", 20, || async {
+    eventually_async("every connector's status", 30, || async {
         let listed = herder.overviews(true, true).await.map_err(|error| error.to_string())?;
         let with_status = listed.iter().filter(|overview| overview.status.is_some()).count();
         if with_status == CONNECTORS { Ok(()) } else { Err(with_status.to_string()) }

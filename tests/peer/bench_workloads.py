@@ -272,7 +272,7 @@ class StartUp:
 
 def wait_for_slot(services, worker, name, timeout=60):
     deadline = time.monotonic() + timeout
-    while not services.sql(f"select 1 from pg_replication_slots where slot_name = '{name}' and active", "postgres"):
+    while not services.sql(f"select 1 from pg_replication_slots where slot_name = '{name}' and active and confirmed_flush_lsn is not null", "postgres"):
         worker.check()
         if time.monotonic() > deadline:
             raise BenchError(f"{name} does not stream" + worker.log_tail())

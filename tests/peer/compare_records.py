@@ -233,7 +233,7 @@ def wait(services, reader, pairs, markers, failures, until_active=False, timeout
                     failures[side.prefix] = f"marker {markers} did not arrive in {timeout} s"
                 time.sleep(0.1)
             while until_active and side.prefix not in failures:
-                if services.sql(f"select active from pg_replication_slots where slot_name = '{side.prefix}'", "postgres") == "t":
+                if services.sql(f"select active and confirmed_flush_lsn is not null from pg_replication_slots where slot_name = '{side.prefix}'", "postgres") == "t":
                     break
                 if time.monotonic() > deadline:
                     failures[side.prefix] = "it does not stream"

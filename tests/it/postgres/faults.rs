@@ -86,7 +86,7 @@ async fn a_slot_ahead_of_the_stored_offset_stops_the_task() {
     client.batch_execute("insert into inv.a values (2, 'missed')").await.unwrap();
     // A task waits 2 s for the server to let go of the slot, which a busy server may take longer for.
     let active = "select 1 from pg_replication_slots where slot_name = $1 and active";
-    eventually_async("the slot to be free", 20, || async {
+    eventually_async("the slot to be free", 30, || async {
         let rows = client.query(active, &[&database.name]).await.unwrap();
         if rows.is_empty() { Ok(()) } else { Err("active") }
     })

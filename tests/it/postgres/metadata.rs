@@ -371,6 +371,6 @@ async fn a_changed_password_is_waited_out() {
     source.stop().await;
     // The publication is its own.
     let drop = format!("drop owned by {role}; drop role {role}");
-    eventually_async("the role to be free", 5, || async { client.batch_execute(&drop).await })
+    eventually_async("the role to be free", 30, || async { client.batch_execute(&drop).await })
         .await;
 }

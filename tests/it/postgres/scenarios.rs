@@ -247,7 +247,7 @@ async fn an_idle_table_on_a_busy_server_keeps_no_log_and_loses_none() {
         assert!(source.poll().await.unwrap().is_empty());
     }
     source.commit().await;
-    eventually_async("the slot to follow", 10, || async {
+    eventually_async("the slot to follow", 30, || async {
         let confirmed = confirmed(&client, &slot).await;
         if confirmed >= end { Ok(()) } else { Err((confirmed, end)) }
     })

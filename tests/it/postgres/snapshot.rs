@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use ferroconnect::data::SourceOffset;
 use serde_json::{Value, json};
 
-use super::source::{Event, Source, config, short};
+use super::source::{Event, Source, config, short, until_streaming};
 use crate::support::TestDatabase;
 
 const TABLES: &str = "\
@@ -212,7 +212,7 @@ async fn a_rewritten_table_and_a_lost_slot_are_read_from_the_beginning() {
     assert_eq!(again.len(), 4000, "inv.b was finished");
     source.stop().await;
 
-    crate::support::eventually_async("the slot to be free", 10, || async {
+    crate::support::eventually_async("the slot to be free", 30, || async {
         client.execute("select pg_drop_replication_slot($1)", &[&database.name]).await
     })
     .await;
@@ -237,7 +237,7 @@ async fn modes_say_when_tables_are_read_and_whether_changes_follow() {
     // Nothing is read, and the stream starts with the slot.
     let mut source = Source::start(&with(&[("snapshot.mode", "no_data")]), None, false);
     let insert = async {
-        wait_until_streaming(&client, &database.name).await;
+        until_streaming(&client, &database.name).await;
         client.batch_execute("insert into inv.b values (2)").await.unwrap();
     };
     let (events, ()) = tokio::join!(source.take(1), insert);
@@ -268,7 +268,7 @@ async fn modes_say_when_tables_are_read_and_whether_changes_follow() {
     assert!(source.is_idle().await);
     source.stop().await;
     // With the slot gone, initial stops and when_needed reads.
-    crate::support::eventually_async("the slot to be free", 10, || async {
+    crate::support::eventually_async("the slot to be free", 30, || async {
         client.execute("select pg_drop_replication_slot($1)", &[&database.name]).await
     })
     .await;
@@ -285,17 +285,6 @@ async fn modes_say_when_tables_are_read_and_whether_changes_follow() {
     let mut source = Source::start(&only, Some(stored), false);
     assert!(source.is_idle().await);
     source.stop().await;
-}
-
-async fn wait_until_streaming(client: &tokio_postgres::Client, slot: &str) {
-    crate::support::eventually_async("the stream", 10, || async {
-        let query = "select count(*) from pg_replication_slots where slot_name = $1 and active";
-        let active: i64 = client.query_one(query, &[&slot]).await.unwrap().get(0);
-        let ready = "select count(*) from pg_stat_replication where state = 'streaming'";
-        let streaming: i64 = client.query_one(ready, &[]).await.unwrap().get(0);
-        if active == 1 && streaming >= 1 { Ok(()) } else { Err((active, streaming)) }
-    })
-    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -12,10 +12,10 @@ use ferroconnect::metrics::{Metrics, TaskSide};
 use ferroconnect::plugin::{Constructor, PluginKind, Plugins};
 use serde_json::Value as Json;
 
-use crate::support::{OwnServer, TestDatabase, services};
+use crate::support::{OwnServer, TestDatabase, eventually_async, services};
 
 /// How long a test waits for records.
-const PATIENCE: Duration = Duration::from_secs(15);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A configuration for `database`, whose slot and publication have the database's name.
 pub(super) fn config(database: &TestDatabase, more: &[(&str, &str)]) -> Props {
@@ -38,6 +38,18 @@ pub(super) fn config(database: &TestDatabase, more: &[(&str, &str)]) -> Props {
         props.insert((*key).to_owned(), (*value).to_owned());
     }
     props
+}
+
+/// Waits until `slot` streams. A slot is active from the first moment of its making, but of changes
+/// that are committed before its consistent point nothing comes.
+pub(super) async fn until_streaming(client: &tokio_postgres::Client, slot: &str) {
+    let streaming = "select 1 from pg_replication_slots s join pg_stat_replication r on r.pid = s.active_pid \
+                     where slot_name = $1 and r.state = 'streaming'";
+    eventually_async("the stream", 30, || async {
+        let rows = client.query(streaming, &[&slot]).await.unwrap();
+        if rows.is_empty() { Err("not streaming") } else { Ok(()) }
+    })
+    .await;
 }
 
 /// A configuration for the database `postgres` of a server of the test's own.

@@ -39,7 +39,7 @@ async fn a_filtered_publication_follows_the_lists() {
     source.stop().await;
     let mut source = Source::start(&with("inv.b,inv.a"), Some(stored), false);
     let insert = async {
-        crate::support::eventually_async("the publication to follow", 5, || async {
+        crate::support::eventually_async("the publication to follow", 30, || async {
             let tables = published().await;
             if tables == "a b" { Ok(()) } else { Err(tables) }
         })

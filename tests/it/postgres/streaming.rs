@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::source::{Source, config, short};
+use super::source::{Source, config, short, until_streaming};
 use crate::support::{TestDatabase, eventually_async};
 
 const TABLES: &str = "\
@@ -66,7 +66,7 @@ async fn confirmed_at(database: &TestDatabase, offset: &str) {
     let client = database.connect().await;
     let query = "select (confirmed_flush_lsn - '0/0')::bigint from pg_replication_slots \
                  where slot_name = $1";
-    eventually_async("the slot to be acknowledged", 5, || async {
+    eventually_async("the slot to be acknowledged", 30, || async {
         let confirmed: i64 = client.query_one(query, &[&database.name]).await.unwrap().get(0);
         if confirmed == lsn { Ok(()) } else { Err((confirmed, lsn)) }
     })
@@ -108,16 +108,9 @@ async fn changes_of_a_table_show_with_its_next_row() {
     client.batch_execute(TABLES).await.unwrap();
     let props = config(&database, &[("snapshot.mode", "no_data"), ("table.include.list", "inv.*")]);
     let mut source = Source::start(&props, None, true);
-    // The slot has to exist before the first change. Its making waits for the transactions that other
-    // tests have open.
     let client = &client;
     let polled = async {
-        eventually_async("the slot", 30, || async {
-            let slots = "select 1 from pg_replication_slots where slot_name = $1 and active";
-            let rows = client.query(slots, &[&database.name]).await.unwrap();
-            if rows.is_empty() { Err("no slot") } else { Ok(()) }
-        })
-        .await;
+        until_streaming(client, &database.name).await;
         client
             .batch_execute(
                 "begin; insert into inv.a values (1,'a',1); \

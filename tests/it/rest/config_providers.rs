@@ -42,7 +42,7 @@ fn file(key: &str) -> String {
 
 async fn topic_is(name: &Name, topic: &str) {
     let path = name.path("/topics");
-    eventually_async("the topic is listed", 20, || async {
+    eventually_async("the topic is listed", 30, || async {
         let topics = get(&path).await.json();
         let expected = json!({&name.0: {"topics": [topic]}});
         if topics == expected { Ok(()) } else { Err(topics) }

@@ -110,7 +110,7 @@ async fn a_failed_task_stays_failed_and_its_connector_runs() {
         let state = status["tasks"][0]["state"].clone();
         if state == "FAILED" { Ok(status) } else { Err(status) }
     };
-    let status = eventually_async("the task fails", 20, failed).await;
+    let status = eventually_async("the task fails", 30, failed).await;
     assert_eq!(status["connector"]["state"], "RUNNING");
     assert_eq!(status["connector"].get("trace"), None);
     let trace = status["tasks"][0]["trace"].as_str().expect("a trace");
@@ -120,7 +120,7 @@ async fn a_failed_task_stays_failed_and_its_connector_runs() {
     assert_eq!(plan["connector"]["state"], "RUNNING");
     assert_eq!(plan["tasks"][0]["state"], "RESTARTING");
     assert_eq!(plan["tasks"][0]["trace"], trace, "the old trace is still shown");
-    eventually_async("the task fails again", 20, failed).await;
+    eventually_async("the task fails again", 30, failed).await;
 }
 
 #[tokio::test]

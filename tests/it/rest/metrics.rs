@@ -185,7 +185,7 @@ async fn a_status_is_a_label_until_the_connector_is_gone() {
     shows("stopped", false).await;
     call("DELETE", &name.path("")).await.is(204);
     let label = format!("connector=\"{}\"", name.0);
-    eventually_async("no series is left", 20, || async {
+    eventually_async("no series is left", 30, || async {
         let left: Vec<_> = series().await.into_iter().filter(|one| one.contains(&label)).collect();
         if left.is_empty() { Ok(()) } else { Err(left) }
     })
@@ -203,7 +203,7 @@ async fn a_failed_task_is_shown_as_failed() {
         "kafka_connect_connector_task_status{{connector=\"{}\",task=\"0\",status=\"failed\"}}",
         name.0
     );
-    eventually_async("the failure shows", 20, || async {
+    eventually_async("the failure shows", 30, || async {
         let series = series().await;
         if series.contains(&expected) { Ok(()) } else { Err(series) }
     })
@@ -224,7 +224,7 @@ async fn records_count_under_their_connector() {
         );
         text.lines().find_map(|line| line.strip_prefix(&start))?.parse().ok()
     };
-    eventually_async("the records are counted", 20, || async {
+    eventually_async("the records are counted", 30, || async {
         let text = get("/metrics").await.is(200).text;
         let numbers = (value(&text, "source_record_poll"), value(&text, "source_record_write"));
         assert!(numbers.1 <= numbers.0, "{numbers:?}");

@@ -15,7 +15,7 @@ async fn a_source_without_offsets_has_none() {
 
 async fn reached(name: &Name, expected: Value) {
     let path = name.path("/offsets");
-    eventually_async("the offsets are stored", 20, || async {
+    eventually_async("the offsets are stored", 30, || async {
         let offsets = get(&path).await.is(200).json();
         if offsets == expected { Ok(()) } else { Err(offsets) }
     })
@@ -37,7 +37,7 @@ async fn offsets_of_source_and_sink() {
     let config = sink(json!({"topics": topic, "value.converter": "StringConverter"}));
     call_with("PUT", &reader.path("/config"), config).await.is(201);
     let path = reader.path("/offsets");
-    let offsets = eventually_async("the group has offsets", 20, || async {
+    let offsets = eventually_async("the group has offsets", 30, || async {
         let offsets = get(&path).await.is(200).json();
         let entries = offsets["offsets"].as_array().unwrap();
         let sum: i64 =

@@ -22,7 +22,7 @@ async fn topics_come_with_the_data_and_go_with_a_reset() {
     let topic = unique("topics");
     name.source(json!({"topic": topic, "test.records": "1"})).await.is(201);
     let path = name.path("/topics");
-    eventually_async("the topic is listed", 20, || async {
+    eventually_async("the topic is listed", 30, || async {
         let topics = get(&path).await.json();
         let expected = json!({&name.0: {"topics": [&topic]}});
         if topics == expected { Ok(()) } else { Err(topics) }

@@ -136,7 +136,7 @@ async fn a_partitioner_that_cannot_work_is_accepted_and_fails_its_task() {
     let hourly = "io.confluent.connect.storage.partitioner.HourlyPartitioner";
     lane.post(&worker, &lane.file(&[("partitioner.class", hourly)])).await;
     let url = format!("{}/connectors/{}/status", worker.url, lane.name);
-    eventually_async("the task to fail", 20, || {
+    eventually_async("the task to fail", 30, || {
         let url = url.clone();
         async move {
             let status = get(&url).await?;

@@ -40,7 +40,7 @@ async fn shows(database: &Path, sql: &str, expected: &[&str]) {
 }
 
 async fn reaches(url: &str, state: &str, tasks: usize) {
-    eventually_async("the status", 20, || async {
+    eventually_async("the status", 30, || async {
         let status = get(&format!("{url}/status")).await?;
         let all = status["tasks"].as_array().map_or(0, Vec::len);
         if status["connector"]["state"] == state && all == tasks {
@@ -71,7 +71,7 @@ async fn a_posted_connector_keeps_the_tables_current() {
     reaches(&url, "RUNNING", 1).await;
     assert_eq!(get(&url).await.unwrap()["type"], "source");
     // Offsets show how far each partition was read.
-    eventually_async("the offsets", 20, || async {
+    eventually_async("the offsets", 30, || async {
         let offsets = get(&format!("{url}/offsets")).await?;
         let only = &offsets["offsets"][0];
         let right = only["partition"]["table"] == "items"
@@ -110,7 +110,7 @@ async fn a_table_that_fails_is_in_the_status_and_the_others_go_on() {
     pipeline.post(&worker, &file(&pipeline, &folder)).await;
     let url = format!("{}/connectors/{}-history", worker.url, pipeline.prefix);
     shows(&folder.join("history.duckdb"), "select id from items_current", &["1"]).await;
-    eventually_async("the reason in the log", 20, || async {
+    eventually_async("the reason in the log", 30, || async {
         let log = std::fs::read_to_string(&worker.log).unwrap();
         if log.contains("nokey") && log.contains("set its keys") { Ok(()) } else { Err(log) }
     })

@@ -88,7 +88,7 @@ async fn check(seed: u64, edit: impl FnOnce(&mut serde_json::Map<String, Value>)
     let mut states = BTreeSet::new();
     for (time, state) in &recorded {
         let sql = format!("{HISTORY} from items_as_of('{time}') order by id");
-        let found = eventually_async("the database", 20, || async { rows(&database, &sql) }).await;
+        let found = eventually_async("the database", 30, || async { rows(&database, &sql) }).await;
         assert_eq!(found.join("\n"), *state, "as of {time}");
         states.insert(state.clone());
     }
@@ -104,7 +104,7 @@ async fn check(seed: u64, edit: impl FnOnce(&mut serde_json::Map<String, Value>)
             compared.await.unwrap().map_err(|error| error.to_string())
         }
     };
-    let found = eventually_async("the comparison", 20, against).await;
+    let found = eventually_async("the comparison", 30, against).await;
     let of = &found[0];
     assert_eq!((of.missing, of.surplus, of.different), (0, 0, 0), "{of:?}");
     assert!(0 < of.rows && of.not_compared.is_empty(), "{of:?}");

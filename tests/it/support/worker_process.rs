@@ -86,7 +86,7 @@ impl WorkerProcess {
 
     fn wait_until_it_answers(&mut self) {
         let address = self.url.trim_start_matches("http://").to_owned();
-        eventually("the worker's REST API", 20, || {
+        eventually("the worker's REST API", 30, || {
             if let Some(status) = self.child.try_wait().expect("a child of this process") {
                 let log = std::fs::read_to_string(&self.log).unwrap_or_default();
                 panic!("the worker ended with {status}:\n{log}");

@@ -10,10 +10,10 @@ use super::fakes::{FakeSink, Taken};
 use crate::kafka::{Clients, next_event};
 use crate::support::{eventually_async, unique};
 
-const DEADLINE: Duration = Duration::from_secs(10);
+const DEADLINE: Duration = Duration::from_secs(30);
 
 async fn taken_is(taken: &Taken, count: usize) {
-    eventually_async("the records to be taken", 15, || async {
+    eventually_async("the records to be taken", 30, || async {
         let seen = taken.count();
         if seen == count { Ok(()) } else { Err(seen) }
     })
@@ -24,13 +24,13 @@ async fn committed_is(bench: &Bench, topic: &str, next: i64) {
     let clients = Clients::new();
     let group = format!("connect-{}", bench.connector);
     let expected = vec![(TopicPartition { topic: topic.into(), partition: 0 }, next)];
-    eventually_async("the group's offsets", 10, || async {
+    eventually_async("the group's offsets", 30, || async {
         let seen =
             Admin::new(&clients.props()).unwrap().group_offsets(&group, DEADLINE).await.unwrap();
         if seen == expected { Ok(()) } else { Err(seen) }
     })
     .await;
-    eventually_async("the mirror", 10, || async {
+    eventually_async("the mirror", 30, || async {
         let seen = bench.store.sink_offsets(&bench.connector).await.unwrap();
         if seen == expected { Ok(()) } else { Err(seen) }
     })
@@ -60,7 +60,7 @@ async fn records_are_taken_and_their_offsets_committed_to_group_and_mirror() {
     let mut again = FakeSink::new(0, &taken);
     again.start_at = Some(2);
     let running = bench.start_sink(0, again).await;
-    eventually_async("the task's own offset to win", 10, || async {
+    eventually_async("the task's own offset to win", 30, || async {
         let seen = taken.records.lock().unwrap().clone();
         if seen[&(0, 2)] == 2 && seen[&(0, 3)] == 2 { Ok(()) } else { Err(seen) }
     })
@@ -119,7 +119,7 @@ async fn a_second_task_shares_the_partitions_and_gives_them_back() {
     let opened = |count: usize| {
         let taken = taken.clone();
         async move {
-            eventually_async("partitions to be opened", 15, || async {
+            eventually_async("partitions to be opened", 30, || async {
                 let seen = taken.opened.lock().unwrap().clone();
                 if seen.len() == count { Ok(()) } else { Err(seen) }
             })
@@ -152,7 +152,7 @@ async fn a_sink_that_can_take_nothing_still_gives_partitions_up() {
     let mut first = bench.start_sink(0, FakeSink::new(0, &taken)).await;
     first.condition.wait_for(Option::is_some).await.unwrap();
     let second = bench.start_sink(1, FakeSink::new(1, &taken)).await;
-    eventually_async("the second task to get its share", 15, || async {
+    eventually_async("the second task to get its share", 30, || async {
         let seen = taken.opened.lock().unwrap().clone();
         if seen.iter().any(|(task, _)| *task == 1) { Ok(()) } else { Err(seen) }
     })

@@ -43,7 +43,7 @@ pub(super) fn numbers(range: std::ops::Range<i64>) -> Vec<String> {
 }
 
 async fn stored_is(bench: &Bench, next: i64) {
-    eventually_async("the offset to be stored", 10, || async {
+    eventually_async("the offset to be stored", 30, || async {
         let stored = bench.store.source_offsets(&bench.connector).await.unwrap();
         if stored == [offset(next)] { Ok(()) } else { Err(stored) }
     })
