@@ -12,8 +12,8 @@ use crate::connector::{
 };
 use crate::converter::simple_header::AsHeaderConverter;
 use crate::converter::{
-    HeaderConverter, NewConverter, Role, avro, binary_data, byte_array, json, json_schema, number,
-    simple_header, string,
+    HeaderConverter, NewConverter, Role, avro, binary_data, byte_array, json, json_schema,
+    number, protobuf, simple_header, string,
 };
 use crate::error::ConnectError;
 use crate::transform::{Predicate, Transformation};
@@ -263,6 +263,11 @@ fn converters() -> Vec<Plugin> {
             "io.confluent.connect.json.JsonSchemaConverter",
             json_schema::config_def,
             json_schema::construct,
+        ),
+        confluent(
+            "io.confluent.connect.protobuf.ProtobufConverter",
+            protobuf::config_def,
+            protobuf::construct,
         ),
         debezium("io.debezium.converters.BinaryDataConverter"),
         debezium("io.debezium.converters.ByteArrayConverter"),

@@ -13,6 +13,7 @@ pub mod json_schema;
 mod leaf;
 pub mod number;
 mod program;
+pub mod protobuf;
 mod registry;
 pub mod simple_header;
 pub mod string;

@@ -38,12 +38,13 @@ fn with_converter(config: &mut Value, class: &str, url: &str) {
     }
 }
 
-async fn post_both(pipeline: &Pipeline, worker: &WorkerProcess, class: &str, url: &str) {
+/// Posts a source and a sink, both with what `set` sets.
+async fn post_both(pipeline: &Pipeline, worker: &WorkerProcess, set: impl Fn(&mut Value)) {
     let mut source = pipeline.source_file("public.products");
-    with_converter(&mut source["config"], class, url);
+    set(&mut source["config"]);
     pipeline.post(worker, &source).await;
     let mut sink = pipeline.sink_file(&topic(pipeline));
-    with_converter(&mut sink["config"], class, url);
+    set(&mut sink["config"]);
     pipeline.post(worker, &sink).await;
 }
 
@@ -68,10 +69,18 @@ async fn ids_are(pipeline: &Pipeline, worker: &WorkerProcess, expected: &[i32]) 
 }
 
 /// Rows through a format and back, and what the registry and the topic hold meanwhile.
-async fn rows_become_parquet(class: &str, schema_type: &str) -> (Value, Vec<u8>) {
+async fn rows_become_parquet(
+    class: &str,
+    schema_type: &str,
+    set: impl Fn(&mut Value),
+) -> (Value, Vec<u8>) {
     let pipeline = with_products().await;
     let worker = WorkerProcess::start(&pipeline.options);
-    post_both(&pipeline, &worker, class, registry()).await;
+    post_both(&pipeline, &worker, |config| {
+        with_converter(config, class, registry());
+        set(config);
+    })
+    .await;
     ids_are(&pipeline, &worker, &[1, 2]).await;
     let update =
         "update products set price = 18.49 where id = 1; delete from products where id = 2";
@@ -123,7 +132,7 @@ fn first_message(topic: &str) -> Vec<u8> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn avro_goes_from_rows_to_parquet() {
-    let (registered, message) = rows_become_parquet(AVRO, "AVRO").await;
+    let (registered, message) = rows_become_parquet(AVRO, "AVRO", |_| ()).await;
     let text = registered["schema"].as_str().unwrap();
     let schema = apache_avro::Schema::parse_str(text).unwrap();
     let mut body = &message[5..];
@@ -246,9 +255,83 @@ async fn what_is_no_avro_goes_to_the_dead_letter_queue() {
 #[tokio::test(flavor = "multi_thread")]
 async fn json_schema_goes_from_rows_to_parquet() {
     let class = "io.confluent.connect.json.JsonSchemaConverter";
-    let (registered, message) = rows_become_parquet(class, "JSON").await;
+    let (registered, message) = rows_become_parquet(class, "JSON", |_| ()).await;
     let body: Value = serde_json::from_slice(&message[5..]).unwrap();
     assert_eq!(body["id"], 1);
     let schema: Value = serde_json::from_str(registered["schema"].as_str().unwrap()).unwrap();
     assert_eq!(schema["properties"]["id"]["type"], "integer");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn protobuf_goes_from_rows_to_parquet() {
+    let class = "io.confluent.connect.protobuf.ProtobufConverter";
+    let (registered, message) = rows_become_parquet(class, "PROTOBUF", |config| {
+        for side in ["key", "value"] {
+            config[format!("{side}.converter.optional.for.nullables")] = json!("true");
+        }
+        if !config["table.include.list"].is_null() {
+            // Lists of Protobuf hold no nulls.
+            config["column.exclude.list"] = json!("public.products.tags");
+        }
+    })
+    .await;
+    // The first message of the file, whose first field is the key: number 1, a varint.
+    assert_eq!(message[5..8], [0, 0x08, 1]);
+    let text = registered["schema"].as_str().unwrap();
+    for part in ["int32 id = 1;", "optional string name = 2;", "confluent.type.Decimal price = 3"] {
+        assert!(text.contains(part), "{part} in {text}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn cloud_events_in_avro_go_from_rows_to_parquet() {
+    let pipeline = with_products().await;
+    let worker = WorkerProcess::start(&pipeline.options);
+    post_both(&pipeline, &worker, |config| {
+        let settings = [
+            ("value.converter", "io.debezium.converters.CloudEventsConverter"),
+            ("value.converter.serializer.type", "avro"),
+            ("value.converter.data.serializer.type", "avro"),
+            ("value.converter.avro.schema.registry.url", registry()),
+            // The event needs the whole change, and a sink takes it as it is.
+            ("transforms", ""),
+        ];
+        for (key, value) in settings {
+            config[key] = json!(value);
+        }
+    })
+    .await;
+    eventually_async("the events in S3", 60, || async {
+        let objects = pipeline.objects();
+        let rows = objects.iter().flat_map(|object| &object.rows);
+        let shown: Vec<_> = rows.map(ToString::to_string).collect();
+        let widget = shown.iter().find(|row| row.contains("name: \"Widget\""));
+        let is_event = widget.is_some_and(|row| {
+            row.contains("specversion: \"1.0\"") && row.contains("iodebeziumop: \"r\"")
+        });
+        if shown.len() == 2 && is_event {
+            return Ok(());
+        }
+        let status = get(&format!("{}/connectors?expand=status", worker.url)).await;
+        Err(format!("{shown:?}, {status:?}, {}", worker.log.display()))
+    })
+    .await;
+    let topic = topic(&pipeline);
+    let latest = |subject: String| async move {
+        get(&format!("{}/subjects/{subject}/versions/latest", registry())).await.unwrap()
+    };
+    let (event, data) =
+        (latest(format!("{topic}-value")).await, latest(format!("{topic}-data-value")).await);
+    let message = first_message(&topic);
+    let id = i32::from_be_bytes(message[1..5].try_into().unwrap());
+    assert_eq!(json!(id), event["id"]);
+    let schema = apache_avro::Schema::parse_str(event["schema"].as_str().unwrap()).unwrap();
+    let read = apache_avro::from_avro_datum(&schema, &mut &message[5..], None).unwrap();
+    let apache_avro::types::Value::Record(fields) = read else { panic!("no record: {read:?}") };
+    let member = |name: &str| fields.iter().find(|(own, _)| own == name).unwrap().1.clone();
+    let apache_avro::types::Value::Bytes(inner) = member("data") else { panic!("no bytes") };
+    let id = i32::from_be_bytes(inner[1..5].try_into().unwrap());
+    assert_eq!(json!(id), data["id"]);
+    let expected = format!("{}/schemas/ids/{id}", registry());
+    assert_eq!(member("dataschema"), apache_avro::types::Value::String(expected));
 }

@@ -33,6 +33,7 @@ use self::binary::Cursor;
 pub(crate) use self::binary::{put_bytes, put_long};
 use self::encoding::{Encoding, encoding};
 use self::from_connect::from_connect;
+pub(super) use self::names::scrub;
 use self::schema::Kind;
 use self::to_connect::{Decoding, to_connect};
 use super::registry::{self, Described, Format, RegistryConverter, Resolved, SchemaText};

@@ -5,7 +5,7 @@ const PREFIX: char = 'x';
 
 /// The name as it is, or made fit: its bytes are URL-encoded, a leading digit gets a prefix, and
 /// what is left over becomes `_`.
-pub(super) fn scrub(name: &str) -> String {
+pub(in crate::converter) fn scrub(name: &str) -> String {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
     let starts_with_digit = name.starts_with(|first: char| first.is_ascii_digit());
     if name.is_empty() || (name.bytes().all(is_plain) && !starts_with_digit) {
