@@ -12,8 +12,8 @@ use crate::connector::{
 };
 use crate::converter::simple_header::AsHeaderConverter;
 use crate::converter::{
-    HeaderConverter, NewConverter, Role, avro, binary_data, byte_array, json, json_schema,
-    number, protobuf, simple_header, string,
+    HeaderConverter, NewConverter, Role, avro, binary_data, byte_array, cloud_events, json,
+    json_schema, number, protobuf, simple_header, string,
 };
 use crate::error::ConnectError;
 use crate::transform::{Predicate, Transformation};
@@ -271,6 +271,11 @@ fn converters() -> Vec<Plugin> {
         ),
         debezium("io.debezium.converters.BinaryDataConverter"),
         debezium("io.debezium.converters.ByteArrayConverter"),
+        Plugin {
+            config_def: cloud_events::config_def,
+            constructor: Constructor::Converter(cloud_events::construct),
+            ..debezium("io.debezium.converters.CloudEventsConverter")
+        },
         converter(byte_array_class, byte_array::config_def, byte_array::construct),
         converter(
             "org.apache.kafka.connect.converters.BooleanConverter",

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use super::{Converter, ConverterContext, Leaves, Presence, RowEncoder};
 use crate::config::{ConfigDef, ConfigKey, ConfigType, Props, Validator, with_prefix};
 use crate::data::{
-    PlannedValue, RecordBatch, RowPlan, Schema, SchemaAndValue, SchemaBuilder, Type, Value,
+    Header, PlannedValue, RecordBatch, RowPlan, Schema, SchemaAndValue, SchemaBuilder, Type, Value,
 };
 use crate::error::{ConnectError, DataError};
 
@@ -94,6 +94,28 @@ impl Converter for BinaryDataConverter {
         }
     }
 
+    fn is_record_prepared(
+        &mut self,
+        topic: &str,
+        headers: &[Header],
+        data: &SchemaAndValue,
+    ) -> bool {
+        let delegate = self.delegate.as_mut().filter(|_| is_other(data.schema.as_ref()));
+        delegate.is_none_or(|delegate| delegate.is_record_prepared(topic, headers, data))
+    }
+
+    async fn prepare_record(
+        &mut self,
+        topic: &str,
+        headers: &[Header],
+        data: &SchemaAndValue,
+    ) -> Result<(), ConnectError> {
+        match self.delegate.as_mut().filter(|_| is_other(data.schema.as_ref())) {
+            Some(delegate) => delegate.prepare_record(topic, headers, data).await,
+            None => Ok(()),
+        }
+    }
+
     fn encoder(&mut self, topic: &str, planned: &PlannedValue) -> Option<Box<dyn RowEncoder>> {
         if is_other(planned.schema.as_ref()) {
             return self.delegate.as_mut()?.encoder(topic, planned);
@@ -108,6 +130,16 @@ impl Converter for BinaryDataConverter {
         data: &SchemaAndValue,
         out: &mut Vec<u8>,
     ) -> Result<Presence, DataError> {
+        self.from_record(topic, &[], data, out)
+    }
+
+    fn from_record(
+        &mut self,
+        topic: &str,
+        headers: &[Header],
+        data: &SchemaAndValue,
+        out: &mut Vec<u8>,
+    ) -> Result<Presence, DataError> {
         match &data.value {
             Value::Bytes(bytes) if !is_other(data.schema.as_ref()) => {
                 out.extend_from_slice(bytes);
@@ -115,7 +147,7 @@ impl Converter for BinaryDataConverter {
             }
             Value::Null if !is_other(data.schema.as_ref()) => Ok(Presence::Null),
             value => match &mut self.delegate {
-                Some(delegate) => delegate.from_connect_data(topic, data, out),
+                Some(delegate) => delegate.from_record(topic, headers, data, out),
                 None => Err(DataError::new(format!(
                     "A {topic} of type '{}' requires a {DELEGATE} to be configured",
                     value.java_class()

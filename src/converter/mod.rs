@@ -8,6 +8,7 @@
 pub mod avro;
 pub mod binary_data;
 pub mod byte_array;
+pub mod cloud_events;
 pub mod json;
 pub mod json_schema;
 mod leaf;
@@ -24,7 +25,7 @@ use async_trait::async_trait;
 
 use self::leaf::{Leaves, leaf_encoder};
 use crate::config::{HostMap, Props};
-use crate::data::{PlannedValue, RecordBatch, RowPlan, RowView, Schema, SchemaAndValue};
+use crate::data::{Header, PlannedValue, RecordBatch, RowPlan, RowView, Schema, SchemaAndValue};
 use crate::error::{ConnectError, DataError};
 
 /// Whether a converter wrote bytes or means a null key or value (a tombstone).
@@ -78,6 +79,42 @@ pub trait Converter: Send {
         _schema: Option<&Arc<Schema>>,
     ) -> Result<(), ConnectError> {
         Ok(())
+    }
+
+    /// As [`Converter::is_prepared`], for a converter that has to see the record itself.
+    fn is_record_prepared(
+        &mut self,
+        topic: &str,
+        _headers: &[Header],
+        data: &SchemaAndValue,
+    ) -> bool {
+        self.is_prepared(topic, data.schema.as_ref())
+    }
+
+    /// As [`Converter::prepare`], for a converter that has to see the record itself; called before
+    /// [`Converter::from_record`] where [`Converter::is_record_prepared`] says no.
+    async fn prepare_record(
+        &mut self,
+        topic: &str,
+        _headers: &[Header],
+        data: &SchemaAndValue,
+    ) -> Result<(), ConnectError> {
+        self.prepare(topic, data.schema.as_ref()).await
+    }
+
+    /// [`Converter::from_connect_data`] with the record's headers; most converters do not look at
+    /// them (Kafka Connect, `Converter.fromConnectData` with headers).
+    ///
+    /// # Errors
+    /// When the value does not fit its schema or this format.
+    fn from_record(
+        &mut self,
+        topic: &str,
+        _headers: &[Header],
+        data: &SchemaAndValue,
+        out: &mut Vec<u8>,
+    ) -> Result<Presence, DataError> {
+        self.from_connect_data(topic, data, out)
     }
 
     /// Looks at a message that will be read: whether the outside has to be asked first, by

@@ -236,7 +236,7 @@ impl RecordEncoder {
 
     fn convert_or_wait(&mut self, record: Record, own_topic: bool) -> Result<Encoded, Rejected> {
         let is_prepared = |converter: &mut Box<dyn Converter>, data: &SchemaAndValue| {
-            is_null(data) || converter.is_prepared(&record.topic, data.schema.as_ref())
+            is_null(data) || converter.is_record_prepared(&record.topic, &record.headers, data)
         };
         if !is_prepared(&mut self.key_converter, &record.key)
             || !is_prepared(&mut self.value_converter, &record.value)
@@ -256,14 +256,13 @@ impl RecordEncoder {
     /// When it cannot be asked; see [`Converter::prepare`].
     pub(super) async fn prepare_record(&mut self) -> Result<(), Rejected> {
         let Some((record, _)) = &self.waiting else { return Ok(()) };
+        let (topic, headers) = (&record.topic, &record.headers);
         if !is_null(&record.key) {
-            let prepared =
-                self.key_converter.prepare(&record.topic, record.key.schema.as_ref()).await;
+            let prepared = self.key_converter.prepare_record(topic, headers, &record.key).await;
             prepared.map_err(|error| Rejected { stage: Stage::KeyConverter, error })?;
         }
         if !is_null(&record.value) {
-            let prepared =
-                self.value_converter.prepare(&record.topic, record.value.schema.as_ref()).await;
+            let prepared = self.value_converter.prepare_record(topic, headers, &record.value).await;
             prepared.map_err(|error| Rejected { stage: Stage::ValueConverter, error })?;
         }
         Ok(())
@@ -281,18 +280,18 @@ impl RecordEncoder {
     }
 
     fn convert(&mut self, record: &Record) -> Result<(), Rejected> {
-        let headers = self.headers(&record.topic, &record.headers)?;
+        let converted = self.headers(&record.topic, &record.headers)?;
         let current = &mut self.current;
-        let topic: &str = &record.topic;
+        let (topic, headers): (&str, _) = (&record.topic, &record.headers);
         current.start(&record.topic);
         current.partition = record.partition;
-        current.timestamp_ms = record.timestamp_ms;
-        current.headers = headers;
-        let key = self.key_converter.from_connect_data(topic, &record.key, &mut current.key);
+        current.timestamp_ms = message_timestamp(record.timestamp_ms)?;
+        current.headers = converted;
+        let key = self.key_converter.from_record(topic, headers, &record.key, &mut current.key);
         let key =
             key.map_err(|error| Rejected { stage: Stage::KeyConverter, error: error.into() })?;
         let value =
-            self.value_converter.from_connect_data(topic, &record.value, &mut current.value);
+            self.value_converter.from_record(topic, headers, &record.value, &mut current.value);
         let value = value
             .map_err(|error| Rejected { stage: Stage::ValueConverter, error: error.into() })?;
         current.has_key = key == Presence::Present;
@@ -345,6 +344,19 @@ impl RecordEncoder {
     }
 }
 
+/// The time of the message; -1 says that there is none (Kafka Connect,
+/// `ConnectUtils.checkAndConvertTimestamp`). No tolerance is for times that cannot be.
+fn message_timestamp(timestamp_ms: Option<i64>) -> Result<Option<i64>, Rejected> {
+    match timestamp_ms {
+        None | Some(-1) => Ok(None),
+        Some(0..) => Ok(timestamp_ms),
+        Some(negative) => {
+            let error = ConnectError::data(format!("Invalid record timestamp {negative}"));
+            Err(Rejected { stage: Stage::KafkaProduce, error })
+        }
+    }
+}
+
 /// Whether this is a null without a schema, which no converter has to ask about.
 fn is_null(data: &SchemaAndValue) -> bool {
     data.schema.is_none() && data.value.is_null()
@@ -367,4 +379,19 @@ fn write(
 fn materialize(plan: &RowPlan, view: &RowView<'_>) -> Result<Record, Rejected> {
     plan.materialize(view)
         .map_err(|error| Rejected { stage: Stage::ValueConverter, error: error.into() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_before_the_epoch_are_no_messages() {
+        let checked =
+            |timestamp| message_timestamp(timestamp).map_err(|rejected| rejected.error.to_string());
+        assert_eq!(checked(None), Ok(None));
+        assert_eq!(checked(Some(-1)), Ok(None));
+        assert_eq!(checked(Some(0)), Ok(Some(0)));
+        assert_eq!(checked(Some(-5)), Err("Invalid record timestamp -5".to_owned()));
+    }
 }

@@ -6,9 +6,11 @@ use std::sync::Arc;
 use super::envelope::{change_event, rehomed, without_fields};
 use super::java_regex::Pattern;
 use super::rebuild::{Fields, MadeOnce, basics};
-use super::schema_name::{MODES, SchemaNameAdjustment};
 use super::{Keep, Transformation};
-use crate::config::{ConfigDef, ConfigKey, ConfigType, ConfigValue, Props, Validator};
+use crate::config::{
+    ConfigDef, ConfigKey, ConfigType, ConfigValue, Props, SCHEMA_NAME_ADJUSTMENT_MODES,
+    SchemaNameAdjustment, Validator,
+};
 use crate::data::{Field, Record, Schema, SchemaAndValue, SchemaBuilder, Struct, Type, Value};
 use crate::error::ConnectError;
 
@@ -62,7 +64,7 @@ fn keys(identifier: &'static str) -> ConfigDef {
             "How schema names are made fit for Avro: none, avro or avro_unicode.",
         )
         .default("none")
-        .check(MODES),
+        .check(SCHEMA_NAME_ADJUSTMENT_MODES),
         key(
             "logical.table.cache.size",
             ConfigType::Int,

@@ -36,7 +36,6 @@ mod rebuild;
 pub mod regex_router;
 pub mod replace_field;
 pub mod schema_change_event_filter;
-mod schema_name;
 mod scripted;
 pub mod scripted_filter;
 pub mod set_schema_metadata;

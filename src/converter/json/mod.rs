@@ -405,6 +405,28 @@ fn whole(bytes: &[u8]) -> Result<Node<'_>, DataError> {
     lexer.value().map_err(malformed)
 }
 
+/// Where the member `name` of an object stands in its text; `None` when the text is no such object.
+pub(super) fn member(text: &[u8], name: &str) -> Option<(usize, usize)> {
+    let mut lexer = Lexer::new(text, 0);
+    if !lexer.accept(b'{') || lexer.accept(b'}') {
+        return None;
+    }
+    let mut found = None;
+    loop {
+        let key = lexer.key().ok()?;
+        let is_it = match &key {
+            Text::Plain { text, .. } => *text == name,
+            Text::Unescaped(text) => text == name,
+        };
+        let place = lexer.skip().ok()?;
+        // Of equal keys the last value stands.
+        found = if is_it { Some(place) } else { found };
+        if !lexer.accept(b',') {
+            return found;
+        }
+    }
+}
+
 /// Takes an envelope apart: the schema's text and the payload.
 fn envelope(bytes: &[u8]) -> Result<(&[u8], Node<'_>), DataError> {
     let mut lexer = Lexer::new(bytes, 0);

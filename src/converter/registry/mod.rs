@@ -122,4 +122,4 @@ impl Resolved {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

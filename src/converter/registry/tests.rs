@@ -13,13 +13,13 @@ use crate::data::{Schema, SchemaAndValue, SchemaBuilder, Type, Value};
 use crate::error::ErrorKind;
 
 /// A server that gives prepared answers, one per connection, and keeps what it was asked.
-struct Fake {
-    url: String,
+pub(in crate::converter) struct Fake {
+    pub(in crate::converter) url: String,
     asked: Arc<Mutex<Vec<String>>>,
 }
 
 impl Fake {
-    async fn start(answers: &[(u16, &str)]) -> Self {
+    pub(in crate::converter) async fn start(answers: &[(u16, &str)]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let mut answers: VecDeque<_> =
@@ -41,7 +41,7 @@ impl Fake {
         Self { url, asked }
     }
 
-    fn asked(&self) -> Vec<String> {
+    pub(in crate::converter) fn asked(&self) -> Vec<String> {
         self.asked.lock().unwrap().clone()
     }
 }

@@ -267,17 +267,21 @@ pub(super) fn of_data(data: &SchemaAndValue) -> Json {
     json!({ "schema": of_schema(schema), "value": of_value(schema, &data.value) })
 }
 
+pub(super) fn headers(node: &Json) -> Vec<Header> {
+    let headers = node.as_array().into_iter().flatten().map(|header| {
+        let schema = schema(&header[1]);
+        let value = value(schema.as_ref(), &header[2]);
+        Header { key: text(&header[0]).to_owned(), schema, value }
+    });
+    headers.collect()
+}
+
 pub(super) fn record(node: &Json) -> Record {
     let part = |schema_name: &str, value_name: &str| {
         let schema = schema(&node[schema_name]);
         let value = value(schema.as_ref(), &node[value_name]);
         SchemaAndValue { schema, value }
     };
-    let headers = node["headers"].as_array().into_iter().flatten().map(|header| {
-        let schema = schema(&header[1]);
-        let value = value(schema.as_ref(), &header[2]);
-        Header { key: text(&header[0]).to_owned(), schema, value }
-    });
     let offset = node["offset"].as_i64();
     let partition = node["partition"].as_i64().map(|number| i32::try_from(number).unwrap());
     Record {
@@ -288,7 +292,7 @@ pub(super) fn record(node: &Json) -> Record {
         value: part("valueSchema", "value"),
         timestamp_ms: node["timestamp"].as_i64(),
         offset,
-        headers: headers.collect(),
+        headers: headers(&node["headers"]),
     }
 }
 

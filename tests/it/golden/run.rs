@@ -109,7 +109,8 @@ fn presence<E: ToString>(written: Result<Presence, E>, out: &[u8]) -> Json {
 
 fn written(converter: &mut dyn Converter, input: &Json) -> Json {
     let mut out = Vec::new();
-    let written = converter.from_connect_data("t", &form::data(input), &mut out);
+    let headers = form::headers(&input["headers"]);
+    let written = converter.from_record("t", &headers, &form::data(input), &mut out);
     presence(written, &out)
 }
 

@@ -16,6 +16,8 @@ import java.util.HexFormat;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import org.apache.kafka.common.header.Headers;
+import org.apache.kafka.common.header.internals.RecordHeaders;
 import org.apache.kafka.common.record.TimestampType;
 import org.apache.kafka.connect.connector.ConnectRecord;
 import org.apache.kafka.connect.data.ConnectSchema;
@@ -27,6 +29,7 @@ import org.apache.kafka.connect.data.SchemaProjector;
 import org.apache.kafka.connect.data.Struct;
 import org.apache.kafka.connect.header.ConnectHeaders;
 import org.apache.kafka.connect.header.Header;
+import org.apache.kafka.connect.json.JsonConverter;
 import org.apache.kafka.connect.sink.SinkRecord;
 import org.apache.kafka.connect.source.SourceRecord;
 import org.apache.kafka.connect.storage.Converter;
@@ -103,7 +106,11 @@ public final class Driver {
                 converter.configure(config, line.path("key").asBoolean());
                 return input -> {
                     Schema schema = schema(input.get("schema"));
-                    return bytes(converter.fromConnectData("t", schema, value(schema, input.get("value"))));
+                    Object value = value(schema, input.get("value"));
+                    if (input.has("headers")) {
+                        return bytes(converter.fromConnectData("t", headersInJson(input.get("headers")), schema, value));
+                    }
+                    return bytes(converter.fromConnectData("t", schema, value));
                 };
             }
             case "read": {
@@ -129,6 +136,19 @@ public final class Driver {
             default:
                 throw new IllegalArgumentException(kind);
         }
+    }
+
+    /** Headers as JsonConverter with schemas writes them, which is what the one converter that looks at headers wants. */
+    private static Headers headersInJson(JsonNode node) {
+        JsonConverter json = new JsonConverter();
+        json.configure(Map.of("schemas.enable", "true", "converter.type", "header"));
+        RecordHeaders headers = new RecordHeaders();
+        for (JsonNode header : node) {
+            Schema schema = schema(header.get(1));
+            String name = header.get(0).asText();
+            headers.add(name, json.fromConnectHeader("t", name, schema, value(schema, header.get(2))));
+        }
+        return headers;
     }
 
     private static ArrayNode failure(Throwable thrown) {

@@ -366,7 +366,42 @@ def documents(cases):
         cases.add("transform", class_, config, inputs)
 
 
+def cloud_events(cases):
+    class_ = "io.debezium.converters.CloudEventsConverter"
+
+    def part(one):
+        return {"schema": one.get("valueSchema"), "value": one.get("value")}
+
+    other = row("1", "oracle", *SOURCE_ROW["struct"][2:])
+    inputs = [part(one) for one in events()] + [part(event("c", None, columns(), source=other)), part(event("c", None, columns(), topic="other")), part(event("c", None, columns(), of=envelope(COLUMNS, "a-b.1c.Envelope")))]
+    for config in (
+        {}, {"json.schemas.enable": "false"}, {"json.schemas.enable": "false", "json.decimal.format": "NUMERIC"}, {"json.decimal.format": "numeric"}, {"json.schemas.enable": "false", "extension.attributes.enable": "false"}, {"schema.cloudevents.name": "my.Name"}, {"schema.name.adjustment.mode": "none"}, {"json.replace.null.with.default": "false"},
+        {"serializer.type": "JSON", "data.serializer.type": "json"}, {"metadata.source": "value"}, {"metadata.source": "value,id:generate,type:generate", "json.schemas.enable": "false"}, {"opentelemetry.tracing.attributes.enable": "true"},
+    ):
+        cases.add("write", class_, config, inputs)
+    for bad in ({"serializer.type": "avro"}, {"data.serializer.type": "avro"}, {"data.serializer.type": "avro", "serializer.type": "avro"}, {"metadata.source": "generate"}, {"metadata.source": "value,id:value"}, {"metadata.source": "value,zz:header"}, {"metadata.source": "value,id:zz"}, {"extension.attributes.enable": "maybe"}):
+        cases.add("write", class_, bad, inputs[:1])
+    given = [["id", "STRING", "one"], ["type", "STRING", "t"], ["traceparent", "STRING", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"], ["dataSchemaName", "STRING", "my.Data"]]
+    whole = [*given, ["source", SOURCE, SOURCE_ROW], ["op", "STRING", "c"], ["transaction", TRANSACTION, TRANSACTION_ROW]]
+    unwrapped = part(record(COLUMNS, columns()))
+    held = [{**inputs[1], "headers": given}, {**inputs[1], "headers": []}, {**unwrapped, "headers": whole}, {**unwrapped, "headers": whole[:-1]}, {**unwrapped, "headers": whole[:4]}, {**unwrapped, "headers": whole[4:]}]
+    for config in (
+        {"opentelemetry.tracing.attributes.enable": "true"}, {"metadata.source": "value,id:header,type:header"}, {"metadata.source": "value,id:header,type:generate,dataSchemaName:header", "schema.data.name.source.header.enable": "true"}, {"metadata.source": "header"}, {"metadata.source": "header,id:generate,type:generate,traceparent:header,dataSchemaName:generate"},
+        {"metadata.source": "header", "schema.data.name.source.header.enable": "true", "opentelemetry.tracing.attributes.enable": "true", "json.schemas.enable": "false"},
+    ):
+        cases.add("write", class_, config, held)
+    start = "{\"id\":\"i\",\"source\":\"/s\",\"specversion\":\"1.0\",\"type\":\"t\""
+    inner = "{\"type\":\"struct\",\"fields\":[{\"type\":\"int32\",\"optional\":false,\"field\":\"a\"}],\"optional\":false}"
+    texts = [
+        start + ",\"data\":{\"a\":1}}", start + ",\"data\":{\"schema\":" + inner + ",\"payload\":{\"a\":1}}}", start + ",\"data\":{\"schema\":null,\"payload\":{\"a\":1}}}", start + ",\"data\":null}", start + ",\"data\":\"text\"}", start + ",\"data\":5,\"iodebeziumop\":\"c\",\"data\":6}",
+        start + "}", "{\"id\":\"i\",\"data\":{}}", "5", "[]", "null", "{", "", None,
+    ]
+    for config in ({}, {"json.schemas.enable": "false"}, {"json.schemas.enable": "false", "json.decimal.format": "NUMERIC"}):
+        cases.add("read", class_, config, texts)
+
+
 def all_cases(cases, rng):
+    cloud_events(cases)
     unwrap(cases)
     changed(cases)
     header_to_value(cases)

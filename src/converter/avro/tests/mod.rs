@@ -103,27 +103,37 @@ const WIDGET: &[u8] =
 #[test]
 fn the_worked_example_has_the_originals_schema_and_bytes() {
     let schema = products();
-    check_text(
-        &schema,
-        DEFAULTS,
-        &expect![[
-            r#"{"type":"record","name":"Value","namespace":"cdc.commerce.products","fields":[{"name":"id","type":"int"},{"name":"name","type":["null","string"],"default":null},{"name":"price","type":["null",{"type":"bytes","scale":2,"precision":10,"connect.version":1,"connect.parameters":{"scale":"2","connect.decimal.precision":"10"},"connect.name":"org.apache.kafka.connect.data.Decimal","logicalType":"decimal"}],"default":null},{"name":"updated_at","type":["null",{"type":"string","connect.version":1,"connect.name":"io.debezium.time.ZonedTimestamp"}],"default":null},{"name":"__deleted","type":["null","string"],"default":null}],"connect.name":"cdc.commerce.products.Value"}"#
-        ]],
+    let example = |text: &'static str| text.trim_end();
+    let text = text_of(&schema, DEFAULTS).unwrap();
+    assert_eq!(
+        text,
+        example(include_str!("../../../../tests/golden/example/avro-value-schema.json"))
     );
-    assert_eq!(bytes_of(Some(&schema), &widget(&schema), DEFAULTS).unwrap(), WIDGET);
+    apache_avro::Schema::parse_str(&text).unwrap();
+    // The magic byte and the id 1, then the value.
+    let message = |body: Vec<u8>| {
+        let whole = [b"\0\0\0\0\x01", body.as_slice()].concat();
+        whole.iter().map(|byte| format!("{byte:02x}")).collect::<String>()
+    };
+    let body = bytes_of(Some(&schema), &widget(&schema), DEFAULTS).unwrap();
+    assert_eq!(body, WIDGET);
+    let expected = example(include_str!("../../../../tests/golden/example/avro-snapshot-read.hex"));
+    assert_eq!(message(body), expected);
     let key = SchemaBuilder::structure()
         .name("cdc.commerce.products.Key")
         .field("id", of(Type::Int32))
         .build();
-    check_text(
-        &key,
-        DEFAULTS,
-        &expect![[
-            r#"{"type":"record","name":"Key","namespace":"cdc.commerce.products","fields":[{"name":"id","type":"int"}],"connect.name":"cdc.commerce.products.Key"}"#
-        ]],
+    let text = text_of(&key, DEFAULTS).unwrap();
+    assert_eq!(
+        text,
+        example(include_str!("../../../../tests/golden/example/avro-key-schema.json"))
     );
     let value = structure(&key, vec![Value::Int32(1)]);
-    assert_eq!(bytes_of(Some(&key), &value, DEFAULTS).unwrap(), b"\x02");
+    let body = bytes_of(Some(&key), &value, DEFAULTS).unwrap();
+    assert_eq!(
+        message(body),
+        example(include_str!("../../../../tests/golden/example/avro-key.hex"))
+    );
 }
 
 #[test]

@@ -2,10 +2,10 @@
 
 use std::fmt::Write as _;
 
-use crate::config::{ConfigValue, Validator};
+use super::{ConfigValue, Validator};
 
 /// The key's check.
-pub(super) const MODES: Validator = Validator::Custom(|value| match value {
+pub const SCHEMA_NAME_ADJUSTMENT_MODES: Validator = Validator::Custom(|value| match value {
     ConfigValue::String(text) if SchemaNameAdjustment::parse(text).is_none() => {
         Some("Value must be one of none, avro, avro_unicode".to_owned())
     }
@@ -14,7 +14,8 @@ pub(super) const MODES: Validator = Validator::Custom(|value| match value {
 
 /// What is done to names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum SchemaNameAdjustment {
+pub enum SchemaNameAdjustment {
+    /// Names stay as they are.
     None,
     /// What Avro does not allow becomes `_`.
     Avro,
@@ -23,7 +24,8 @@ pub(super) enum SchemaNameAdjustment {
 }
 
 impl SchemaNameAdjustment {
-    pub(super) fn parse(text: &str) -> Option<Self> {
+    /// The mode that `text` names, in any case.
+    pub fn parse(text: &str) -> Option<Self> {
         Some(match text.to_ascii_lowercase().as_str() {
             "none" => Self::None,
             "avro" => Self::Avro,
@@ -33,7 +35,7 @@ impl SchemaNameAdjustment {
     }
 
     /// `name`, a full name with dots, adjusted.
-    pub(super) fn adjust(self, name: &str) -> String {
+    pub fn adjust(self, name: &str) -> String {
         if self == Self::None {
             return name.to_owned();
         }
