@@ -1,11 +1,12 @@
-//! What a row costs between the source's cells and the message's bytes: unwrapped and as JSON, beside what `serde_json` needs for
-//! the same bytes from a ready struct, and what copying them costs. The command and its figures: docs/performance.md.
+//! What a row costs between the source's cells and the message's bytes: unwrapped and as JSON or Avro, beside what `serde_json` needs
+//! for the same bytes from a ready struct, and what copying them costs. The command and its figures: docs/performance.md.
 #![expect(
     clippy::unwrap_used,
     clippy::print_stdout,
     reason = "a bench that panics says where and why; what it prints is its result"
 )]
 
+mod registry;
 mod shapes;
 
 use std::hint::black_box;
@@ -37,14 +38,19 @@ fn unwrapped(plan: &Arc<RowPlan>) -> Arc<RowPlan> {
     }
 }
 
-fn encoder(plan: &RowPlan, schemas: &str) -> Box<dyn RowEncoder> {
+const JSON: &str = "org.apache.kafka.connect.json.JsonConverter";
+const AVRO: &str = "io.confluent.connect.avro.AvroConverter";
+
+/// The converter's encoder of the shape's values.
+fn encoder(plan: &RowPlan, class: &str, settings: &[(&str, &str)]) -> Box<dyn RowEncoder> {
     let plugins = Plugins::builtin();
-    let class = "org.apache.kafka.connect.json.JsonConverter";
     let plugin = plugins.find(&[PluginKind::Converter], class).unwrap();
     let Constructor::Converter(construct) = plugin.constructor else { panic!("a converter") };
-    let mut converter =
-        construct(&props(&[("schemas.enable", schemas)]), &Role::Value.into()).unwrap();
-    converter.encoder(&plan.topic, plan.value.as_ref().unwrap()).unwrap()
+    let mut converter = construct(&props(settings), &Role::Value.into()).unwrap();
+    let value = plan.value.as_ref().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(converter.prepare(&plan.topic, value.schema.as_ref())).unwrap();
+    converter.encoder(&plan.topic, value).unwrap()
 }
 
 /// One message after the other in a buffer that is used again, as the source task has it.
@@ -71,64 +77,69 @@ fn serde(floor: &Floor, out: &mut Vec<u8>, mut each: impl FnMut(&[u8])) {
     }
 }
 
+/// The messages that `write` hands on.
+fn all(write: impl FnOnce(&mut Vec<u8>, &mut dyn FnMut(&[u8]))) -> Vec<Vec<u8>> {
+    let mut messages = Vec::new();
+    write(&mut Vec::new(), &mut |message| messages.push(message.to_vec()));
+    messages
+}
+
 fn measure(criterion: &mut Criterion) {
+    let registry = registry::start();
     for shape in [shapes::narrow(), shapes::wide()] {
         let plan = unwrapped(&shape.plan);
-        let (without, with) = (encoder(&plan, "false"), encoder(&plan, "true"));
-        let mut out = Vec::with_capacity(16 << 10);
-        let (mut ours, mut theirs, mut enveloped) = (Vec::new(), Vec::new(), Vec::new());
-        encode(without.as_ref(), &shape, &mut out, |message| ours.push(message.to_vec()));
-        serde(&shape.floor, &mut out, |message| theirs.push(message.to_vec()));
-        encode(with.as_ref(), &shape, &mut out, |message| enveloped.push(message.to_vec()));
-        assert_eq!(String::from_utf8_lossy(&ours[0]), String::from_utf8_lossy(&theirs[0]));
-        assert_eq!(ours, theirs, "the floor writes the same bytes");
+        let without = encoder(&plan, JSON, &[("schemas.enable", "false")]);
+        let with = encoder(&plan, JSON, &[("schemas.enable", "true")]);
+        let avro = encoder(&plan, AVRO, &[("schema.registry.url", &registry)]);
+        let of = |encoder: &dyn RowEncoder| all(|out, each| encode(encoder, &shape, out, each));
+        let (ours, floor) = (of(without.as_ref()), all(|out, each| serde(&shape.floor, out, each)));
+        assert_eq!(String::from_utf8_lossy(&ours[0]), String::from_utf8_lossy(&floor[0]));
+        assert_eq!(ours, floor, "the floor writes the same bytes");
 
-        let bytes = |messages: &[Vec<u8>]| messages.iter().map(Vec::len).sum::<usize>() as u64;
-        let rows = ROWS as u64;
+        let mut out = Vec::with_capacity(16 << 10);
         let mut group = criterion.benchmark_group(shape.name);
-        let plain = Throughput::ElementsAndBytes { elements: rows, bytes: bytes(&ours) };
-        let whole = Throughput::ElementsAndBytes { elements: rows, bytes: bytes(&enveloped) };
-        group.throughput(plain.clone());
-        group.bench_function("memcpy of the bytes without schemas", |bencher| {
-            bencher.iter(|| {
-                for message in &ours {
-                    out.clear();
-                    out.extend_from_slice(message);
-                    black_box(&out);
-                }
-            });
-        });
+        group.throughput(throughput(&floor));
         group.bench_function("serde_json, the same bytes from ready structs", |bencher| {
             bencher.iter(|| serde(&shape.floor, &mut out, |message| _ = black_box(message)));
         });
-        group.bench_function("unwrap and JsonConverter, without schemas", |bencher| {
-            bencher.iter(|| {
-                encode(without.as_ref(), &shape, &mut out, |message| _ = black_box(message));
+        for (name, encoder) in [
+            ("unwrap and JsonConverter, without schemas", &without),
+            ("unwrap and JsonConverter, with schemas", &with),
+            ("unwrap and AvroConverter", &avro),
+        ] {
+            let messages = of(encoder.as_ref());
+            group.throughput(throughput(&messages));
+            group.bench_function(name, |bencher| {
+                bencher.iter(|| {
+                    encode(encoder.as_ref(), &shape, &mut out, |message| _ = black_box(message));
+                });
             });
-        });
-        group.throughput(whole);
-        group.bench_function("memcpy of the bytes with schemas", |bencher| {
-            bencher.iter(|| {
-                for message in &enveloped {
-                    out.clear();
-                    out.extend_from_slice(message);
-                    black_box(&out);
-                }
+            group.bench_function(format!("memcpy of the bytes of: {name}"), |bencher| {
+                bencher.iter(|| {
+                    for message in &messages {
+                        out.clear();
+                        out.extend_from_slice(message);
+                        black_box(&out);
+                    }
+                });
             });
-        });
-        group.bench_function("unwrap and JsonConverter, with schemas", |bencher| {
-            bencher.iter(|| {
-                encode(with.as_ref(), &shape, &mut out, |message| _ = black_box(message));
-            });
-        });
+        }
         group.finish();
+        let encoders = [without, with, avro];
         let counted = allocation_counter::measure(|| {
-            encode(without.as_ref(), &shape, &mut out, |message| _ = black_box(message));
-            encode(with.as_ref(), &shape, &mut out, |message| _ = black_box(message));
+            for encoder in &encoders {
+                encode(encoder.as_ref(), &shape, &mut out, |message| _ = black_box(message));
+            }
         });
         assert_eq!(counted.count_total, 0, "{}: a row allocates nothing", shape.name);
-        println!("{}: {} allocations for {} messages", shape.name, counted.count_total, 2 * ROWS);
+        let messages = encoders.len() * ROWS;
+        println!("{}: {} allocations for {messages} messages", shape.name, counted.count_total);
     }
+}
+
+fn throughput(messages: &[Vec<u8>]) -> Throughput {
+    let bytes = messages.iter().map(|message| message.len() as u64).sum();
+    Throughput::ElementsAndBytes { elements: messages.len() as u64, bytes }
 }
 
 criterion_group!(benches, measure);
