@@ -67,6 +67,14 @@ impl Parsed {
         self.optional_integer(key).unwrap_or_else(|| panic!("{key} has no default"))
     }
 
+    /// A DOUBLE with a default.
+    pub fn double(&self, key: &str) -> f64 {
+        match self.get(key) {
+            ConfigValue::Double(value) => *value,
+            other => panic!("{key} is no double: {other:?}"),
+        }
+    }
+
     /// A LIST; empty when absent.
     pub fn list(&self, key: &str) -> Vec<String> {
         match self.get(key) {

@@ -1,13 +1,15 @@
 //! The entries of transforms and predicates.
 
 use super::{Constructor, DEBEZIUM_VERSION, KAFKA_VERSION, Plugin};
+use crate::connector::postgres::timescaledb;
 use crate::transform::predicate::{has_header_key, record_is_tombstone, topic_name_matches};
 use crate::transform::{
-    by_logical_table_router, cast, collection_name_transformation, content_based_router,
-    decode_logical_decoding_message_content, drop_headers, event_router,
-    extract_changed_record_state, extract_field, extract_new_record_state,
-    extract_schema_to_new_record, field_name_transformation, filter, flatten,
-    geometry_format_transformer, header_from, header_to_value, hoist_field, insert_field,
+    activate_tracing_span, by_logical_table_router, cast, collection_name_transformation,
+    content_based_router, convert_cloud_event_to_saveable_form,
+    decode_logical_decoding_message_content, drop_headers, enforce_record_size, event_router,
+    extract_changed_record_state, extract_field, extract_new_document_state,
+    extract_new_record_state, extract_schema_to_new_record, field_name_transformation, filter,
+    flatten, geometry_format_transformer, header_from, header_to_value, hoist_field, insert_field,
     insert_header, mask_field, partition_routing, read_to_insert_event, regex_router,
     replace_field, schema_change_event_filter, scripted_filter, set_schema_metadata,
     swap_geometry_coordinates, timestamp_converter, timestamp_router, timezone_converter,
@@ -30,9 +32,19 @@ pub(super) fn debezium() -> Vec<Plugin> {
             collection_name_transformation::construct,
         ),
         debezium(
+            "io.debezium.connector.jdbc.transforms.ConvertCloudEventToSaveableForm",
+            convert_cloud_event_to_saveable_form::config_def,
+            convert_cloud_event_to_saveable_form::construct,
+        ),
+        debezium(
             "io.debezium.connector.jdbc.transforms.FieldNameTransformation",
             field_name_transformation::config_def,
             field_name_transformation::construct,
+        ),
+        debezium(
+            "io.debezium.connector.mongodb.transforms.ExtractNewDocumentState",
+            extract_new_document_state::config_def,
+            extract_new_document_state::construct,
         ),
         debezium(
             "io.debezium.connector.mysql.transforms.ReadToInsertEvent",
@@ -45,6 +57,11 @@ pub(super) fn debezium() -> Vec<Plugin> {
             decode_logical_decoding_message_content::construct,
         ),
         debezium(
+            "io.debezium.connector.postgresql.transforms.timescaledb.TimescaleDb",
+            timescaledb::config_def,
+            timescaledb::construct,
+        ),
+        debezium(
             "io.debezium.transforms.ByLogicalTableRouter",
             by_logical_table_router::config_def,
             by_logical_table_router::construct,
@@ -53,6 +70,11 @@ pub(super) fn debezium() -> Vec<Plugin> {
             "io.debezium.transforms.ContentBasedRouter",
             content_based_router::config_def,
             content_based_router::construct,
+        ),
+        debezium(
+            "io.debezium.transforms.EnforceRecordSize",
+            enforce_record_size::config_def,
+            enforce_record_size::construct,
         ),
         debezium(
             "io.debezium.transforms.ExtractChangedRecordState",
@@ -113,6 +135,11 @@ pub(super) fn debezium() -> Vec<Plugin> {
             "io.debezium.transforms.outbox.EventRouter",
             event_router::config_def,
             event_router::construct,
+        ),
+        debezium(
+            "io.debezium.transforms.tracing.ActivateTracingSpan",
+            activate_tracing_span::config_def,
+            activate_tracing_span::construct,
         ),
         debezium(
             "io.debezium.transforms.partitions.PartitionRouting",

@@ -1,16 +1,20 @@
 //! Single message transforms and predicates; one file each, named as the class in snake case.
 
+pub mod activate_tracing_span;
 pub mod by_logical_table_router;
 pub mod cast;
 pub mod collection_name_transformation;
 pub mod content_based_router;
+pub mod convert_cloud_event_to_saveable_form;
 pub mod decode_logical_decoding_message_content;
 pub mod drop_headers;
+pub mod enforce_record_size;
 mod envelope;
 pub mod event_router;
 mod expression;
 pub mod extract_changed_record_state;
 pub mod extract_field;
+pub mod extract_new_document_state;
 pub mod extract_new_record_state;
 pub mod extract_schema_to_new_record;
 pub mod field_name_transformation;

@@ -21,9 +21,10 @@ const RULES: &[Rule] = &[
     Rule { module: "metrics", imports: &["error"], third_parties: &["prometheus_client"] },
     Rule { module: "converter", imports: &["converter", "transform"], third_parties: &[] },
     Rule { module: "transform", imports: &["converter", "transform"], third_parties: &[] },
+    // A transform of this connector asks its server.
     Rule {
         module: "connector::postgres",
-        imports: &["connector"],
+        imports: &["connector", "transform"],
         third_parties: &["tokio_postgres", "postgres_protocol", "tokio_rustls"],
     },
     // JsonFormat writes what JsonConverter writes: the one encoder serves both.

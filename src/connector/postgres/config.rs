@@ -281,7 +281,7 @@ pub(super) fn cross_errors(props: &Props) -> Vec<ConfigError> {
     errors
 }
 
-fn server(parsed: &Parsed) -> Result<ServerConfig, ConnectError> {
+pub(super) fn server(parsed: &Parsed) -> Result<ServerConfig, ConnectError> {
     let port = parsed.integer("database.port");
     let mode = match parsed.string("database.sslmode").to_lowercase().as_str() {
         "disable" => SslMode::Disable,

@@ -50,6 +50,7 @@ mod source_type;
 mod stream;
 mod tally;
 mod task;
+pub mod timescaledb;
 mod tls;
 mod transaction_metadata;
 mod type_mapping;

@@ -87,7 +87,7 @@ fn one_of(name: &str, modes: &[&str], value: &ConfigValue) -> Option<String> {
 
 /// What becomes of a delete.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum OnDelete {
+pub(in crate::transform) enum OnDelete {
     Drop,
     /// A null value with the row's schema.
     NullWithSchema,
@@ -99,7 +99,7 @@ pub(super) enum OnDelete {
 
 /// Where `__deleted` stands: the two generations differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum DeletedPlace {
+pub(in crate::transform) enum DeletedPlace {
     /// Debezium from 2.5.
     BeforeAdditions,
     /// Debezium up to 2.4.
@@ -108,33 +108,33 @@ pub(super) enum DeletedPlace {
 
 /// A piece of metadata of the envelope.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Metadata {
+pub(in crate::transform) struct Metadata {
     /// The struct that holds it; `None` is the envelope itself.
-    pub(super) structure: Option<String>,
-    pub(super) field: String,
+    pub(in crate::transform) structure: Option<String>,
+    pub(in crate::transform) field: String,
     /// Its name in the output, prefix included.
-    pub(super) output: String,
+    pub(in crate::transform) output: String,
     /// Whether the envelope is looked at when the struct has no such field.
-    pub(super) or_envelope: bool,
+    pub(in crate::transform) or_envelope: bool,
 }
 
 /// The keys, understood.
 #[derive(Debug, Clone)]
-pub(super) struct Settings {
-    pub(super) on_delete: OnDelete,
-    pub(super) drop_tombstones: bool,
-    pub(super) deleted_place: DeletedPlace,
-    pub(super) route_by_field: Option<String>,
-    pub(super) add_fields: Vec<Metadata>,
-    pub(super) add_headers: Vec<Metadata>,
-    pub(super) drop_fields_header: Option<String>,
-    pub(super) drop_fields_from_key: bool,
-    pub(super) drop_only_optional: bool,
-    pub(super) replace_null_with_default: bool,
+pub(in crate::transform) struct Settings {
+    pub(in crate::transform) on_delete: OnDelete,
+    pub(in crate::transform) drop_tombstones: bool,
+    pub(in crate::transform) deleted_place: DeletedPlace,
+    pub(in crate::transform) route_by_field: Option<String>,
+    pub(in crate::transform) add_fields: Vec<Metadata>,
+    pub(in crate::transform) add_headers: Vec<Metadata>,
+    pub(in crate::transform) drop_fields_header: Option<String>,
+    pub(in crate::transform) drop_fields_from_key: bool,
+    pub(in crate::transform) drop_only_optional: bool,
+    pub(in crate::transform) replace_null_with_default: bool,
 }
 
 impl Settings {
-    pub(super) fn new(props: &Props) -> Result<Self, ConnectError> {
+    pub(in crate::transform) fn new(props: &Props) -> Result<Self, ConnectError> {
         let parsed = config_def().parse(props)?;
         let (on_delete, drop_tombstones, deleted_place) = modes(&parsed);
         let metadata = |list: &str, prefix: &str| {
@@ -180,6 +180,11 @@ fn modes(parsed: &Parsed) -> (OnDelete, bool, DeletedPlace) {
 }
 
 impl Metadata {
+    /// Whether it is the operation, which a tombstone has too.
+    pub(in crate::transform) fn is_op(&self) -> bool {
+        self.structure.is_none() && self.field == "op"
+    }
+
     fn parse(item: &str, prefix: &str) -> Result<Self, ConnectError> {
         let unexpected = || ConnectError::config(format!("Unexpected field name: {item}"));
         let (path, name) = match *item.split(':').collect::<Vec<_>>().as_slice() {

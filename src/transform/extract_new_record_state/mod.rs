@@ -4,8 +4,8 @@
 //! understood; see [`config_def`]. Where no option says anything, deletes and tombstones are
 //! dropped, as Debezium did up to 3.1.
 
-mod config;
-mod recipe;
+pub(super) mod config;
+pub(super) mod recipe;
 
 use std::sync::Arc;
 
@@ -125,9 +125,8 @@ impl ExtractNewRecordState {
         if self.settings.drop_tombstones {
             return Keep::Drop;
         }
-        let op =
-            |metadata: &&config::Metadata| metadata.structure.is_none() && metadata.field == "op";
-        if let Some(op) = self.settings.add_headers.iter().find(op) {
+        let op = self.settings.add_headers.iter().find(|metadata| metadata.is_op());
+        if let Some(op) = op {
             record.headers.push(Header {
                 key: op.output.clone(),
                 schema: Some(SchemaBuilder::new(Type::String).build()),

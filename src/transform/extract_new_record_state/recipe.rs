@@ -47,12 +47,12 @@ enum Part {
 
 /// Where metadata is found in an envelope.
 #[derive(Debug, Clone)]
-pub(super) struct Place {
+pub(in crate::transform) struct Place {
     outer: usize,
     /// The member of the struct at `outer`.
     inner: Option<usize>,
     /// The optional copy of its schema.
-    pub(super) schema: Arc<Schema>,
+    pub(in crate::transform) schema: Arc<Schema>,
     default: Option<Value>,
 }
 
@@ -150,7 +150,7 @@ pub(super) fn is_kept(field: &Field, dropped: &[String], settings: &Settings) ->
 
 impl Place {
     /// Where `metadata` is in the envelope; `None` when there is no such field.
-    pub(super) fn find(
+    pub(in crate::transform) fn find(
         metadata: &Metadata,
         envelope: &Schema,
     ) -> Result<Option<Self>, ConnectError> {
@@ -182,7 +182,7 @@ impl Place {
         Self { outer, inner, schema: fields.build(), default: schema.default_value().cloned() }
     }
 
-    pub(super) fn value(&self, envelope: &Struct) -> Value {
+    pub(in crate::transform) fn value(&self, envelope: &Struct) -> Value {
         let outer = &envelope.values()[self.outer];
         let value = match (self.inner, outer) {
             (None, value) => value,

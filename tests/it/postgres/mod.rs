@@ -11,5 +11,6 @@ mod snapshot;
 mod source;
 mod start;
 mod streaming;
+mod timescaledb;
 mod tls;
 mod types;
