@@ -196,3 +196,48 @@ fn decimals_have_their_two_forms() {
         assert_eq!(text(without.as_mut(), &data), format!("\"{base64}\""), "{decimal}");
     }
 }
+
+/// What files without the older options mean since 3.2: no `__deleted`, and a null that is no tombstone.
+#[test]
+fn a_delete_in_the_mode_tombstone_is_a_null_with_its_schema() {
+    let mut smt = unwrap(&[("delete.tombstone.handling.mode", "tombstone")]);
+    let record = unwrapped(smt.as_mut(), &event("d", only_the_key(1), Value::Null));
+    let (mut with, mut without) = (json(&[]), json(&[("schemas.enable", "false")]));
+    let both = format!(
+        "{}\n{}\n",
+        text(with.as_mut(), &record.value),
+        text(without.as_mut(), &record.value)
+    );
+    assert_eq!(both, expected("delete-as-tombstone.json"));
+}
+
+/// A serial key, a column with a default that holds null, a number of no fixed scale.
+#[test]
+fn defaults_and_numbers_of_any_scale_have_their_forms() {
+    let of = |ty| SchemaBuilder::new(ty).build();
+    let number = SchemaBuilder::structure()
+        .name("io.debezium.data.VariableScaleDecimal")
+        .version(1)
+        .doc("Variable scaled decimal")
+        .field("scale", of(Type::Int32))
+        .field("value", of(Type::Bytes))
+        .optional()
+        .build();
+    let kind = SchemaBuilder::new(Type::String).optional().default_value(Value::string("n/a"));
+    let schema = SchemaBuilder::structure()
+        .name("cdc.commerce.products.Value")
+        .field("id", SchemaBuilder::new(Type::Int32).default_value(Value::Int32(0)).build())
+        .field("kind", kind.build())
+        .field("weight", number.clone())
+        .build();
+    let weight = vec![Value::Int32(3), Value::Bytes(vec![0x30, 0x39].into())];
+    let weight = Value::Struct(Box::new(Struct::new(number, weight)));
+    let row = Struct::new(schema.clone(), vec![Value::Int32(1), Value::Null, weight]);
+    let data = SchemaAndValue { schema: Some(schema), value: Value::Struct(Box::new(row)) };
+    let both = format!(
+        "{}\n{}\n",
+        text(json(&[]).as_mut(), &data),
+        text(json(&[("schemas.enable", "false")]).as_mut(), &data)
+    );
+    assert_eq!(both, expected("defaults.json"));
+}
