@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use clap::Args;
-use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -107,19 +106,14 @@ pub(super) fn install_crypto() {
 }
 
 async fn serve(
-    config: WorkerConfig,
+    mut config: WorkerConfig,
     mut files: Vec<PathBuf>,
     logs: LogControl,
 ) -> anyhow::Result<ExitCode> {
     let started = Instant::now();
-    let host = match config.listen_host.as_str() {
-        "" => "0.0.0.0",
-        host => host,
-    };
-    let address = format!("{host}:{}", config.listen_port);
-    let listener = TcpListener::bind(&address).await.with_context(|| {
-        format!("cannot listen on {address}: is another worker running? set `listeners`")
-    })?;
+    let bound = rest::bind(&mut config).await?;
+    let listener = config.listeners.advertised();
+    let address = listener.url(listener.address().0);
     if let Some(folder) = &config.connectors_dir {
         files.extend(super::json_files(Path::new(folder)).context("connectors.dir")?);
     }
@@ -135,8 +129,7 @@ async fn serve(
     let metrics = Arc::new(Metrics::new());
     let (herder, running) = Herder::start(config, Plugins::builtin(), metrics.clone(), store);
     let shutdown = CancellationToken::new();
-    let server =
-        tokio::spawn(rest::serve(listener, herder.clone(), metrics, logs, shutdown.clone()));
+    let server = tokio::spawn(rest::serve(bound, herder.clone(), metrics, logs, shutdown.clone()));
     info!(address, elapsed_ms = started.elapsed().as_millis(), "worker started");
     for file in files {
         create_if_absent(&herder, &file).await?;
@@ -152,7 +145,7 @@ async fn serve(
             return Ok(ExitCode::from(130));
         }
     }
-    server.await.context("the REST server panicked")?.context("the REST server failed")?;
+    server.await.context("the REST server panicked")?;
     info!("stopped");
     Ok(ExitCode::SUCCESS)
 }

@@ -2,7 +2,6 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value};
 
@@ -10,7 +9,7 @@ use super::entity::{
     ConnectorHealth, ConnectorInfo, ConnectorStateInfo, CreateConnectorRequestSchema,
 };
 use super::error::{ApiError, ErrorMessage};
-use super::extract::{ConnectorName, Entity, Query};
+use super::extract::{BaseUrl, ConnectorName, Entity, Query};
 use super::json::CreateConnectorRequest;
 use super::{Api, reply};
 use crate::config::Props;
@@ -82,7 +81,7 @@ fn expanded(overview: Overview, wanted: &[&str]) -> (String, Value) {
 )]
 pub(super) async fn create(
     State(api): State<Api>,
-    headers: HeaderMap,
+    base: BaseUrl,
     Entity(request): Entity<CreateConnectorRequest>,
 ) -> Result<Response, ApiError> {
     let request = request.ok_or_else(|| {
@@ -96,7 +95,7 @@ pub(super) async fn create(
     let config = without_nulls(&api, config).await?;
     let state = request.initial_state.unwrap_or(TargetState::Started);
     let info = api.herder.create_connector(&name, config, state).await?;
-    Ok(reply::created(&headers, &name, ConnectorInfo::from(info)))
+    Ok(reply::created(&base, &name, ConnectorInfo::from(info)))
 }
 
 /// A connector.
@@ -165,7 +164,7 @@ pub(super) async fn get_config(
 pub(super) async fn put_config(
     State(api): State<Api>,
     ConnectorName(name): ConnectorName,
-    headers: HeaderMap,
+    base: BaseUrl,
     Entity(config): Entity<SubmittedProps>,
 ) -> Result<Response, ApiError> {
     let config = named(&name, config)?;
@@ -173,7 +172,7 @@ pub(super) async fn put_config(
     let (created, info) = api.herder.put_connector_config(&name, config).await?;
     let info = ConnectorInfo::from(info);
     if created {
-        return Ok(reply::created(&headers, &name, info));
+        return Ok(reply::created(&base, &name, info));
     }
     Ok(Json(info).into_response())
 }

@@ -21,23 +21,28 @@ const REQUEST_MAX: Duration = Duration::from_secs(90);
 struct Inside {
     routes: Router,
     headers: Arc<AddedHeaders>,
+    request_max: Duration,
 }
 
 /// Wraps the routes.
-pub(super) fn around(routes: Router, headers: AddedHeaders) -> Router {
-    let inside = Inside { routes, headers: Arc::new(headers) };
+pub(super) fn around(routes: Router, headers: Arc<AddedHeaders>) -> Router {
+    bounded(routes, headers, REQUEST_MAX)
+}
+
+fn bounded(routes: Router, headers: Arc<AddedHeaders>, request_max: Duration) -> Router {
+    let inside = Inside { routes, headers, request_max };
     Router::new().fallback(conventional).with_state(inside)
 }
 
 async fn conventional(
-    State(Inside { routes, headers }): State<Inside>,
+    State(Inside { routes, headers, request_max }): State<Inside>,
     mut request: Request,
 ) -> Response {
     let cross_origin = CrossOrigin::of(request.method(), request.headers());
     if let Some(shorter) = without_trailing_slash(request.uri()) {
         *request.uri_mut() = shorter;
     }
-    let mut response = match tokio::time::timeout(REQUEST_MAX, routes.oneshot(request)).await {
+    let mut response = match tokio::time::timeout(request_max, routes.oneshot(request)).await {
         Ok(response) => response.into_response(),
         Err(_elapsed) => ApiError::timed_out().into_response(),
     };
@@ -65,6 +70,18 @@ fn without_trailing_slash(uri: &Uri) -> Option<Uri> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_request_that_is_stuck_is_answered() {
+        let stuck = Router::new()
+            .route("/stuck", axum::routing::get(async || std::future::pending::<&str>().await));
+        let routes = bounded(stuck, Arc::default(), Duration::from_millis(20));
+        let request = Request::get("/stuck/").body(axum::body::Body::empty()).unwrap();
+        let answer = routes.oneshot(request).await.unwrap();
+        assert_eq!(answer.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        let body = axum::body::to_bytes(answer.into_body(), 1024).await.unwrap();
+        assert_eq!(&body[..], b"{\"error_code\":500,\"message\":\"Request timed out\"}");
+    }
 
     #[test]
     fn one_trailing_slash_is_dropped() {

@@ -80,7 +80,10 @@ impl From<TaskId> for ConnectorTaskId {
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct TaskInfo {
     pub(super) id: ConnectorTaskId,
-    #[schema(value_type = BTreeMap<String, String>)]
+    #[schema(
+        value_type = BTreeMap<String, String>,
+        example = json!({"task.class": "io.confluent.connect.s3.S3SinkTask", "topics": "t"}),
+    )]
     pub(super) config: Props,
 }
 
@@ -308,4 +311,26 @@ pub(super) struct CreateConnectorRequestSchema {
     /// RUNNING, PAUSED or STOPPED in any case; RUNNING when absent.
     #[schema(example = "RUNNING")]
     initial_state: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_unknown_is_left_out() {
+        let plugin = |version| {
+            let info = PluginInfo { class: "org.x.Sink".to_owned(), kind: "sink", version };
+            serde_json::to_string(&info).unwrap()
+        };
+        assert_eq!(plugin(""), "{\"class\":\"org.x.Sink\",\"type\":\"sink\"}");
+        assert_eq!(plugin("1"), "{\"class\":\"org.x.Sink\",\"type\":\"sink\",\"version\":\"1\"}");
+        let state = |trace: Option<&str>| {
+            let trace = trace.map(str::to_owned);
+            let state =
+                ConnectorState { state: "FAILED", worker_id: String::new(), version: None, trace };
+            serde_json::to_value(&state).unwrap().get("trace").is_some()
+        };
+        assert!(state(Some("why")) && !state(Some("")) && !state(None));
+    }
 }

@@ -1,16 +1,18 @@
 //! Extractors whose rejections have the API's error body.
 
+use std::convert::Infallible;
 use std::time::Duration;
 
 use axum::body::{Body, BodyDataStream};
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
-use axum::http::header::CONTENT_TYPE;
+use axum::http::header::{CONTENT_TYPE, HOST};
 use axum::http::request::Parts;
 use futures::StreamExt;
 
 use super::Api;
 use super::error::ApiError;
 use super::json::FromJson;
+use super::listen::Peer;
 use crate::runtime::herder::TaskId;
 
 /// How much of a body that is too long is thrown away before it is refused, and how long that may
@@ -79,6 +81,21 @@ impl<S: Send + Sync> FromRequestParts<S> for TaskPath {
 /// either, because its name was refused when it was made.
 fn storable(name: &str) -> String {
     name.replace('\0', "\u{1}")
+}
+
+/// The URL of this server as the client called it, without a path.
+#[derive(Debug)]
+pub(super) struct BaseUrl(pub(super) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for BaseUrl {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Infallible> {
+        let secure = parts.extensions.get::<Peer>().is_some_and(|peer| peer.secure);
+        let host = parts.headers.get(HOST).and_then(|host| host.to_str().ok());
+        let scheme = if secure { "https" } else { "http" };
+        Ok(Self(format!("{scheme}://{}", host.unwrap_or("localhost"))))
+    }
 }
 
 /// The query's parameters in order, decoded as forms are.

@@ -49,7 +49,7 @@ pub(super) async fn get(
     put, path = "/admin/loggers/{logger}", tag = "loggers",
     params(
         ("logger" = String, Path, description = "A module, a package of the original, or root", example = "ferroconnect::rest"),
-        ("scope" = Option<String>, Query, description = "worker, which tells what changed, or cluster", example = "worker"),
+        ("scope" = Option<String>, Query, description = "worker, which tells what changed, or cluster: every worker follows within seconds", example = "worker"),
     ),
     request_body(content = LoggerChangeSchema, description = "The level: ALL, TRACE, DEBUG, INFO, WARN, ERROR, FATAL or OFF"),
     responses(
@@ -73,8 +73,12 @@ pub(super) async fn set(
     })?;
     let level = LogLevel::parse(&level)
         .ok_or_else(|| ApiError::not_found(format!("invalid log level '{level}'.")))?;
+    let cluster = query.all("scope").next().is_some_and(|scope| scope == "cluster");
+    if cluster {
+        api.herder.announce_log_level(&name, level).await?;
+    }
     let names = api.logs.set(&name, level);
-    if query.all("scope").next().is_some_and(|scope| scope.eq_ignore_ascii_case("cluster")) {
+    if cluster {
         return Ok(reply::done());
     }
     Ok(Json(names).into_response())

@@ -10,9 +10,11 @@ mod conventions;
 mod docs;
 mod entity;
 mod error;
+mod examples;
 mod extract;
 mod headers;
 mod json;
+mod listen;
 mod loggers;
 mod metrics;
 mod negotiate;
@@ -22,20 +24,19 @@ mod plugins;
 mod reply;
 mod root;
 mod tasks;
+mod tls;
 mod topics;
 
-use std::io;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
 use axum::body::Bytes;
-use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 pub use json::connector_file;
+pub use listen::{Bound, bind};
 pub use openapi::document;
 
 use crate::metrics::Metrics;
@@ -55,52 +56,43 @@ struct Api {
     document: Bytes,
 }
 
-/// How long requests that have begun may take once the worker stops.
-const DRAIN_MAX: Duration = Duration::from_secs(5);
-
-/// Serves the API until `shutdown`; requests that have begun are answered, within a bound.
-///
-/// # Errors
-/// When the listener fails.
+/// Serves the API on what was bound until `shutdown`; requests that have begun are answered, within
+/// a bound.
 pub async fn serve(
-    listener: TcpListener,
+    bound: Bound,
     herder: Herder,
     metrics: Arc<Metrics>,
     logs: LogControl,
     shutdown: CancellationToken,
-) -> io::Result<()> {
-    let drained = shutdown.clone();
-    let serving = axum::serve(listener, router(herder, metrics, logs))
-        .with_graceful_shutdown(shutdown.cancelled_owned());
-    tokio::select! {
-        outcome = serving => outcome,
-        () = async {
-            drained.cancelled().await;
-            tokio::time::sleep(DRAIN_MAX).await;
-        } => Ok(()),
-    }
-}
-
-/// The API as a service.
-pub fn router(herder: Herder, metrics: Arc<Metrics>, logs: LogControl) -> Router {
+) {
+    herder.follow_log_levels(logs.clone());
     let document = document();
     let methods = Methods::of(&document);
-    let settings = &herder.config().settings;
-    let added = AddedHeaders::of(settings);
-    // Set to nothing, it takes the resources of operators away.
-    let administered = settings.get("admin.listeners").is_none_or(|set| !set.trim().is_empty());
+    let added = Arc::new(AddedHeaders::of(&herder.config().settings));
     let text = document.to_json().expect("the document is JSON").into();
     let api = Api { herder, metrics, logs, document: text };
-    let (mut routes, _) = routes().split_for_parts();
-    if administered {
-        routes = routes.merge(admin_routes().split_for_parts().0);
+    let finish = |resources: OpenApiRouter<Api>, pages: Router<Api>| {
+        let routes = resources
+            .split_for_parts()
+            .0
+            .route_layer(axum::middleware::from_fn_with_state(
+                methods.clone(),
+                negotiate::negotiate,
+            ))
+            .merge(pages)
+            .fallback(async || ApiError::unknown_path())
+            .with_state(api.clone());
+        conventions::around(routes, Arc::clone(&added))
+    };
+    let mut groups = Vec::new();
+    match bound.admin {
+        None => groups.push((bound.api, finish(routes().merge(admin_routes()), docs::routes()))),
+        Some(admin) => {
+            groups.push((bound.api, finish(routes(), docs::routes())));
+            groups.push((admin, finish(admin_routes(), Router::new())));
+        }
     }
-    let routes = routes
-        .route_layer(axum::middleware::from_fn_with_state(methods, negotiate::negotiate))
-        .merge(docs::routes())
-        .fallback(async || ApiError::unknown_path())
-        .with_state(api);
-    conventions::around(routes, added)
+    listen::serve(groups, shutdown).await;
 }
 
 /// Every path with its handlers: the one list.

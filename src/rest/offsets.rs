@@ -14,7 +14,7 @@ use super::json::OffsetChanges;
     get, path = "/connectors/{connector}/offsets", tag = "offsets",
     params(("connector" = String, Path, description = "The name", example = "s3-sink")),
     responses(
-        (status = 200, description = "The offsets", body = ConnectorOffsets),
+        (status = 200, description = "The offsets", body = ConnectorOffsets, example = json!({"offsets": [{"partition": {"kafka_partition": 3, "kafka_topic": "t"}, "offset": {"kafka_offset": 1000}}]})),
         (status = 404, description = "There is no such connector", body = ErrorMessage),
     )
 )]

@@ -8,6 +8,7 @@ use utoipa::OpenApi as _;
 use utoipa::openapi::path::{Operation, PathItem};
 use utoipa::openapi::{Content, OpenApi, Ref, ResponseBuilder};
 
+use super::examples::add_examples;
 use super::{Api, admin_routes, routes};
 
 #[derive(utoipa::OpenApi)]
@@ -43,19 +44,23 @@ pub fn document() -> OpenApi {
     }
     let mut head = Head::openapi();
     head.merge(document);
+    add_examples(&mut head);
     head
 }
 
 /// The document.
 #[utoipa::path(
     get, path = "/openapi.json", tag = "worker",
-    responses((status = 200, description = "This document", body = serde_json::Value))
+    responses((status = 200, description = "This document", body = serde_json::Value, example = json!({"openapi": "3.1.0"})))
 )]
 pub(super) async fn openapi(State(api): State<Api>) -> Response {
     ([(CONTENT_TYPE, "application/json")], api.document).into_response()
 }
 
-fn operations(item: &mut PathItem) -> impl Iterator<Item = (&'static str, &mut Operation)> {
+/// The operations of a path by their method.
+pub(super) fn operations(
+    item: &mut PathItem,
+) -> impl Iterator<Item = (&'static str, &mut Operation)> {
     [
         ("get", &mut item.get),
         ("put", &mut item.put),

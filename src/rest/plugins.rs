@@ -22,6 +22,19 @@ const KINDS: [PluginKind; 6] = [
     PluginKind::HeaderConverter,
 ];
 
+/// Classes of the original that a worker knows and does not list: what reads secrets, what extends
+/// the API, what allows client settings.
+const UNLISTED: [&str; 8] = [
+    "org.apache.kafka.common.config.provider.FileConfigProvider",
+    "org.apache.kafka.common.config.provider.DirectoryConfigProvider",
+    "org.apache.kafka.common.config.provider.EnvVarConfigProvider",
+    "org.apache.kafka.connect.rest.basic.auth.extension.BasicAuthSecurityRestExtension",
+    "org.apache.kafka.connect.connector.policy.AllConnectorClientConfigOverridePolicy",
+    "org.apache.kafka.connect.connector.policy.NoneConnectorClientConfigOverridePolicy",
+    "org.apache.kafka.connect.connector.policy.PrincipalConnectorClientConfigOverridePolicy",
+    "org.apache.kafka.connect.connector.policy.AllowlistConnectorClientConfigOverridePolicy",
+];
+
 /// The plugins of this worker.
 #[utoipa::path(
     get, path = "/connector-plugins", tag = "plugins",
@@ -48,6 +61,7 @@ pub(super) async fn list(State(api): State<Api>, query: Query) -> Json<Vec<Plugi
     params(("plugin" = String, Path, description = "The class or an alias", example = "S3SinkConnector")),
     responses(
         (status = 200, description = "The keys", body = Vec<ConfigKeyInfo>),
+        (status = 400, description = "The class is of a kind that is not listed", body = ErrorMessage),
         (status = 404, description = "There is no such plugin", body = ErrorMessage),
     )
 )]
@@ -57,9 +71,22 @@ pub(super) async fn config(
 ) -> Result<Json<Vec<ConfigKeyInfo>>, ApiError> {
     let plugins = api.herder.plugins();
     let found = KINDS.iter().find_map(|kind| plugins.find(&[*kind], &name));
-    let plugin = found.ok_or_else(|| ApiError::not_found(format!("Unknown plugin {name}.")))?;
+    let plugin = found.ok_or_else(|| unlisted(&name))?;
     let keys = validation::plugin_keys(plugin);
     Ok(Json(keys.keys().iter().map(ConfigKeyInfo::of).collect()))
+}
+
+fn unlisted(name: &str) -> ApiError {
+    let is = |class: &&str| *class == name || class.ends_with(&format!(".{name}"));
+    if !UNLISTED.iter().any(is) {
+        return ApiError::not_found(format!("Unknown plugin {name}."));
+    }
+    let kinds: [&str; 6] =
+        ["sink", "source", "converter", "header_converter", "transformation", "predicate"];
+    ApiError::bad_request(format!(
+        "Invalid plugin class {name}. Valid types are {}.",
+        kinds.join(", ")
+    ))
 }
 
 /// What a connector would be told about a configuration. Creates nothing.

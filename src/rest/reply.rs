@@ -1,11 +1,13 @@
 //! Answers that succeed with something else than 200.
 
 use axum::Json;
-use axum::http::header::{HOST, LOCATION};
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::http::header::LOCATION;
+use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
+
+use super::extract::BaseUrl;
 
 /// What stands as it is in the path of a URI (RFC 3986, `pchar`); `/` too, as in the original.
 const KEPT: &AsciiSet = &NON_ALPHANUMERIC
@@ -29,9 +31,9 @@ const KEPT: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'/');
 
 /// 201 with the connector's absolute address, host and port as the client called them.
-pub(super) fn created(request: &HeaderMap, name: &str, entity: impl Serialize) -> Response {
-    let host = request.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost");
-    let location = format!("http://{host}/connectors/{}", utf8_percent_encode(name, KEPT));
+pub(super) fn created(base: &BaseUrl, name: &str, entity: impl Serialize) -> Response {
+    let BaseUrl(base) = base;
+    let location = format!("{base}/connectors/{}", utf8_percent_encode(name, KEPT));
     let mut response = (StatusCode::CREATED, Json(entity)).into_response();
     if let Ok(location) = HeaderValue::from_str(&location) {
         response.headers_mut().insert(LOCATION, location);

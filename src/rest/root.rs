@@ -32,7 +32,10 @@ pub(super) async fn server_info(State(api): State<Api>) -> Json<ServerInfo> {
 )]
 pub(super) async fn health(State(api): State<Api>) -> Response {
     let health = api.herder.health().await;
-    let status = worker_status(&health);
+    answer(worker_status(&health))
+}
+
+fn answer(status: WorkerStatus) -> Response {
     match status.status {
         HEALTHY => Json(status).into_response(),
         STARTING => reply::not_ready(status),
@@ -94,6 +97,14 @@ mod tests {
             (status, message)
         };
         assert_eq!(told(&well).0, "healthy");
+        for (health, code) in [
+            (well.clone(), 200),
+            (Health { started: false, ..well.clone() }, 503),
+            (Health { herder_alive: false, ..well.clone() }, 500),
+            (Health { database_reachable: false, ..well.clone() }, 500),
+        ] {
+            assert_eq!(answer(worker_status(&health)).status(), code, "{health:?}");
+        }
         assert_eq!(
             told(&Health { started: false, ..well.clone() }),
             ("starting", "Worker is still starting up.".to_owned())

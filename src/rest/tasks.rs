@@ -35,7 +35,7 @@ pub(super) async fn list(
     get, path = "/connectors/{connector}/tasks-config", tag = "tasks",
     params(("connector" = String, Path, description = "The name", example = "s3-sink")),
     responses(
-        (status = 200, description = "The configurations", body = BTreeMap<String, BTreeMap<String, String>>),
+        (status = 200, description = "The configurations", body = BTreeMap<String, BTreeMap<String, String>>, example = json!({"s3-sink-0": {"task.class": "io.confluent.connect.s3.S3SinkTask", "topics": "t"}})),
         (status = 404, description = "There is no such connector", body = ErrorMessage),
     )
 )]

@@ -38,12 +38,14 @@ pub struct ConfigKeyInfo {
     #[schema(example = "INT")]
     pub ty: &'static str,
     /// Whether it has no default.
+    #[schema(example = false)]
     pub required: bool,
     #[schema(example = "1")]
     pub default_value: Option<String>,
     /// HIGH, MEDIUM or LOW.
     #[schema(example = "HIGH")]
     pub importance: &'static str,
+    #[schema(example = "Maximum number of tasks to use for this connector.")]
     pub documentation: String,
     #[schema(example = "Common")]
     pub group: Option<String>,
@@ -56,6 +58,7 @@ pub struct ConfigKeyInfo {
     #[schema(example = "Tasks max")]
     pub display_name: String,
     /// Keys whose meaning depends on this one.
+    #[schema(example = json!([]))]
     pub dependents: Vec<String>,
     /// The position in the group; -1 without a group.
     #[schema(example = 3)]
@@ -70,9 +73,12 @@ pub struct ConfigValueInfo {
     /// As parsed, in text; passwords are `[hidden]`.
     #[schema(example = "1")]
     pub value: Option<String>,
+    #[schema(example = json!([]))]
     pub recommended_values: Vec<String>,
     /// Empty when nothing is wrong.
+    #[schema(example = json!([]))]
     pub errors: Vec<String>,
+    #[schema(example = true)]
     pub visible: bool,
 }
 

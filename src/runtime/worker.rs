@@ -199,10 +199,12 @@ impl WorkerGuard {
 /// host:port as `worker_id` shows it: what is advertised, else where the worker listens, else the
 /// address that this machine has towards others.
 fn advertised_address(config: &WorkerConfig) -> String {
-    let listens = Some(config.listen_host.clone())
-        .filter(|host| !matches!(host.as_str(), "" | "0.0.0.0" | "::"));
-    let host = config.advertised_host.clone().or(listens).unwrap_or_else(local_address);
-    let port = config.advertised_port.unwrap_or(config.listen_port);
+    let listeners = &config.listeners;
+    let listener = listeners.advertised();
+    let listens =
+        Some(listener.host.clone()).filter(|host| !matches!(host.as_str(), "" | "0.0.0.0" | "::"));
+    let host = listeners.advertised_host.clone().or(listens).unwrap_or_else(local_address);
+    let port = listeners.advertised_port.unwrap_or(listener.port);
     if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
 }
 
@@ -235,6 +237,9 @@ mod tests {
             "a:1"
         );
         assert_eq!(address(&[("LISTENERS", "http://[::1]:1")]), "[::1]:1");
+        let both = ("LISTENERS", "https://a:1,http://b:2");
+        assert_eq!(address(&[both]), "b:2");
+        assert_eq!(address(&[both, ("REST_ADVERTISED_LISTENER", "https")]), "a:1");
         let everywhere = address(&[("REST_ADVERTISED_PORT", "9")]);
         assert!(everywhere.ends_with(":9") && !everywhere.starts_with("0.0.0.0"), "{everywhere}");
     }

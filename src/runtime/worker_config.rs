@@ -10,6 +10,7 @@ use crate::config::{
     Parsed, Props, Secret, SinkDefaults, Validator, with_prefix,
 };
 use crate::error::ConnectError;
+use crate::runtime::listener::{self, Listeners};
 use crate::runtime::worker_settings::WorkerSettings;
 
 /// Source offsets are stored at least this often, whatever `offset.flush.interval.ms` says: what is
@@ -39,12 +40,8 @@ pub struct WorkerConfig {
     pub task_stall_timeout: Duration,
     /// `task.restart.*`
     pub task_restart: TaskRestart,
-    /// Where the REST API listens: the first of `listeners`. An empty host is every interface.
-    pub listen_host: String,
-    pub listen_port: u16,
-    /// `rest.advertised.host.name` and `rest.advertised.port`, where set.
-    pub advertised_host: Option<String>,
-    pub advertised_port: Option<u16>,
+    /// Where the REST API listens.
+    pub listeners: Listeners,
     /// `rest.request.max.bytes`
     pub request_bytes_max: usize,
     /// `topic.creation.enable`
@@ -126,7 +123,7 @@ impl WorkerConfig {
         // The worker's own settings may refer to providers, too.
         let settings = providers.resolve(&settings)?.props;
         let parsed = definition().parse(&settings)?;
-        let (listen_host, listen_port) = listener(&parsed, &settings)?;
+        let listeners = Listeners::of(&parsed, &settings)?;
         let hosts = HostMap::parse(&parsed.string("network.resolve")).map_err(|error| {
             ConnectError::config(format!("the setting network.resolve is wrong: {error}"))
         })?;
@@ -149,10 +146,7 @@ impl WorkerConfig {
                 backoff_max: millis(parsed.integer("task.restart.backoff.max.ms")),
                 max_attempts: u32::try_from(parsed.integer("task.restart.max.attempts")).ok(),
             },
-            listen_host,
-            listen_port,
-            advertised_host: parsed.optional_string("rest.advertised.host.name"),
-            advertised_port: port(&parsed, "rest.advertised.port"),
+            listeners,
             request_bytes_max: usize::try_from(parsed.integer("rest.request.max.bytes"))
                 .unwrap_or(usize::MAX),
             topic_creation_enable: parsed.boolean("topic.creation.enable"),
@@ -182,8 +176,7 @@ pub fn definition() -> ConfigDef {
     let flag = |name, default, doc| ConfigKey::new(name, ConfigType::Boolean, doc).default(default);
     const JSON: &str = "org.apache.kafka.connect.json.JsonConverter";
     const SIMPLE: &str = "org.apache.kafka.connect.storage.SimpleHeaderConverter";
-    const PORTS: Validator = Validator::Between(1, 65_535);
-    ConfigDef::new(vec![
+    let own = vec![
         ConfigKey::new("bootstrap.servers", ConfigType::List, "The Kafka cluster, host:port,...")
             .default("localhost:9092")
             .high(),
@@ -208,13 +201,6 @@ pub fn definition() -> ConfigDef {
         )
         .default("-1")
         .check(Validator::AtLeast(-1)),
-        ConfigKey::new("listeners", ConfigType::List, "Where the REST API listens"),
-        optional("rest.host.name", "The older form of listeners: the host"),
-        ConfigKey::new("rest.port", ConfigType::Int, "The older form of listeners: the port")
-            .default("8083")
-            .check(PORTS),
-        optional("rest.advertised.host.name", "The host in worker_id"),
-        ConfigKey::new("rest.advertised.port", ConfigType::Int, "The port in worker_id"),
         number("rest.request.max.bytes", "2097152", "Longer bodies of requests are refused"),
         flag("topic.creation.enable", "true", "Whether connectors may say how topics are made"),
         flag("topic.tracking.enable", "true", "Whether the topics of a connector are kept"),
@@ -242,7 +228,8 @@ pub fn definition() -> ConfigDef {
         .check(Validator::AtLeast(16 * 1024 * 1024)),
         providers_key(),
         optional("connectors.dir", "Connector files to be created at start if absent"),
-    ])
+    ];
+    ConfigDef::new(own.into_iter().chain(listener::keys()).collect())
 }
 
 /// The key that names config providers.
@@ -261,35 +248,8 @@ fn millis(number: i64) -> Duration {
     Duration::from_millis(u64::try_from(number).unwrap_or(0))
 }
 
-fn port(parsed: &Parsed, key: &str) -> Option<u16> {
-    parsed.optional_integer(key).and_then(|port| u16::try_from(port).ok()).filter(|port| *port > 0)
-}
-
 fn converter(parsed: &Parsed, settings: &Props, key: &str) -> ConverterConfig {
     ConverterConfig { class: parsed.string(key), props: with_prefix(settings, &format!("{key}.")) }
-}
-
-/// The host and port of the first `http` listener.
-fn listener(parsed: &Parsed, settings: &Props) -> Result<(String, u16), ConnectError> {
-    let listeners = parsed.list("listeners");
-    if listeners.is_empty() || settings.get("listeners").is_some_and(|text| text.trim().is_empty())
-    {
-        let port = port(parsed, "rest.port").unwrap_or(8083);
-        return Ok((parsed.string("rest.host.name"), port));
-    }
-    let parse = |listener: &String| {
-        let (scheme, address) = listener.split_once("://")?;
-        let (host, port) = address.trim_end_matches('/').rsplit_once(':')?;
-        let host = host.trim_start_matches('[').trim_end_matches(']');
-        scheme.eq_ignore_ascii_case("http").then_some((host.to_owned(), port.parse().ok()?))
-    };
-    listeners.iter().find_map(parse).ok_or_else(|| {
-        ConnectError::config(format!(
-            "the setting listeners is wrong: \"{}\" has no http listener; write \
-             http://HOST:PORT, or http://:8083 for every interface",
-            listeners.join(",")
-        ))
-    })
 }
 
 fn database_url(parsed: &Parsed) -> Result<Secret, ConnectError> {
@@ -351,7 +311,7 @@ mod tests {
         assert_eq!(config.bootstrap_servers, "localhost:9092");
         assert_eq!(config.value_converter.class, "org.apache.kafka.connect.json.JsonConverter");
         assert!(config.value_converter.props.is_empty());
-        assert_eq!((config.listen_host.as_str(), config.listen_port), ("", 8083));
+        assert_eq!(config.listeners.api.first().unwrap().address(), ("0.0.0.0", 8083));
         assert_eq!(config.offset_flush_interval, Duration::from_millis(500));
         assert_eq!(config.task_restart.max_attempts, None);
         assert_eq!(config.task_shutdown_graceful_timeout, Duration::from_secs(5));
@@ -406,36 +366,11 @@ mod tests {
         assert_eq!(config.settings["producer.sasl.jaas.config"], "x");
         assert_eq!(config.settings["a_b-c"], "1");
         assert!(!config.settings.keys().any(|key| key.starts_with("log4j")));
-        assert_eq!(config.advertised_host.as_deref(), Some("connect"));
+        assert_eq!(config.listeners.advertised_host.as_deref(), Some("connect"));
         assert_eq!(config.hosts.resolve("postgres", 5432).0, "127.0.0.1");
         assert_eq!(config.task_restart.max_attempts, Some(3));
         assert_eq!(config.sink_defaults.region.as_deref(), Some("eu-west-1"));
         assert!(!format!("{config:?}").contains("jaas.config\": \"x"));
-    }
-
-    #[test]
-    fn listeners_are_read_in_each_form() {
-        for (name, pairs, expected) in [
-            ("host and port", &[("CONNECT_LISTENERS", "http://h:1")][..], Some(("h", 1))),
-            ("every interface", &[("CONNECT_LISTENERS", "HTTP://:2")], Some(("", 2))),
-            (
-                "first http",
-                &[("CONNECT_LISTENERS", "https://h:1, http://[::1]:3")],
-                Some(("::1", 3)),
-            ),
-            ("older form", &[("REST_PORT", "4"), ("REST_HOST_NAME", "h")], Some(("h", 4))),
-            ("only https", &[("CONNECT_LISTENERS", "https://h:1")], None),
-            ("no port", &[("CONNECT_LISTENERS", "http://h")], None),
-        ] {
-            let found = with_database(pairs);
-            match (found, expected) {
-                (Ok(config), Some((host, port))) => {
-                    assert_eq!((config.listen_host.as_str(), config.listen_port), (host, port));
-                }
-                (Err(error), None) => assert!(error.to_string().contains("listeners"), "{name}"),
-                (found, _) => panic!("{name}: {found:?}"),
-            }
-        }
     }
 
     #[test]

@@ -245,7 +245,6 @@ const SHORT_NAMES: &[(&str, &str)] =
 const READ_ELSEWHERE: &[&str] = &[
     "access.control.allow.methods",
     "access.control.allow.origin",
-    "admin.listeners",
     "connector.client.config.override.policy",
     "response.http.headers.config",
     "security.protocol",
@@ -253,9 +252,11 @@ const READ_ELSEWHERE: &[&str] = &[
 
 /// What stands below a name that is read.
 const PREFIXES: &[&str] = &[
+    "admin.listeners.https.",
     "config.providers.",
     "header.converter.",
     "key.converter.",
+    "listeners.https.",
     "sasl.",
     "ssl.",
     "value.converter.",
@@ -283,7 +284,6 @@ const WITHOUT_EFFECT: &[&str] = &[
     "reconnect.backoff.max.ms",
     "reconnect.backoff.ms",
     "request.timeout.ms",
-    "rest.advertised.listener",
     "rest.extension.classes",
     "retry.backoff.max.ms",
     "retry.backoff.ms",
@@ -303,7 +303,6 @@ const WITHOUT_EFFECT_PREFIXES: &[&str] = &[
     "confluent.",
     "inter.worker.",
     "internal.",
-    "listeners.https.",
     "metric.reporters",
     "metrics.",
     "offset.storage.",
@@ -336,6 +335,8 @@ mod tests {
             ("value.converter.schemas.enable", "true"),
             ("sasl.jaas.config", "x"),
             ("config.storage.replication.factor", "1"),
+            ("listeners.https.ssl.keystore.location", "/k"),
+            ("admin.listeners.https.ssl.keystore.location", "/k"),
         ]);
         let settings = WorkerSettings::gather(Some(("w.properties", &file)), &env(&[]));
         let unknown: Vec<_> =

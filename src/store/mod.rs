@@ -7,6 +7,7 @@ mod bounded;
 mod connectors;
 mod error;
 mod lease;
+mod loggers;
 mod offsets;
 mod sink_file;
 mod status;
@@ -23,6 +24,7 @@ use sqlx::{Connection, PgConnection, SqlSafeStr};
 pub use connectors::{StoredConnector, TargetState};
 pub use error::StoreError;
 pub use lease::{CONNECTOR_TASK, Heartbeat, Lease, WorkerRow};
+pub use loggers::LoggerChange;
 pub use sink_file::{SinkFileRow, SinkRecovery, SinkUpload};
 pub use status::{State, StoredStatus};
 pub use task_configs::StoredTask;
@@ -96,6 +98,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         "task status follows task",
         include_str!("../../migrations/0002_task_status_follows_task.sql"),
     ),
+    (10, "logger change", include_str!("../../migrations/0010_logger_change.sql")),
     (40, "sink file records", include_str!("../../migrations/0040_sink_file_records.sql")),
 ];
 

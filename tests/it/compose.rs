@@ -156,7 +156,7 @@ fn the_worker_reads_its_environment_in_compose() {
     let worker = WorkerConfig::from_sources(None, &environment).expect("the worker accepts it");
     assert_eq!(worker.bootstrap_servers, "kafka:29092");
     assert_eq!(worker.group_id, "ferroconnect");
-    assert_eq!(worker.listen_port, 8083);
+    assert_eq!(worker.listeners.api.first().expect("a listener").port, 8083);
 
     let database = url::Url::parse(&environment["FERROCONNECT_DATABASE_URL"]).expect("a URL");
     assert_eq!(database.host_str(), Some("postgres"));

@@ -63,7 +63,14 @@ const RULES: &[Rule] = &[
     Rule {
         module: "rest",
         imports: &["runtime", "plugin"],
-        third_parties: &["axum", "utoipa", "utoipa_axum", "utoipa_swagger_ui"],
+        third_parties: &[
+            "axum",
+            "hyper",
+            "utoipa",
+            "utoipa_axum",
+            "utoipa_swagger_ui",
+            "tokio_rustls",
+        ],
     },
     Rule {
         module: "cli",

@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::client::{Name, call, call_raw, call_with, get, sink, source};
+use crate::support::eventually_async;
 
 #[tokio::test]
 async fn what_is_unknown_is_not_found() {
@@ -120,6 +121,12 @@ async fn a_connector_made_again_starts_running() {
     call("PUT", &name.path("/pause")).await.is(202);
     name.reaches("PAUSED", 1).await;
     call("DELETE", &name.path("")).await.is(204);
+    eventually_async("the status goes", 20, || async {
+        let answer = get(&name.path("/status")).await;
+        if answer.status == 404 { Ok(answer) } else { Err(answer) }
+    })
+    .await
+    .is_error(404, &format!("No status found for connector {}", name.0));
     name.source(json!({})).await.is(201);
     name.reaches("RUNNING", 1).await;
 }

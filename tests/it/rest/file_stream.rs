@@ -2,7 +2,8 @@
 //! let the contract tests run against any Connect worker that has the real ones.
 //!
 //! Keys that only these have: `test.records` (a source produces so many records), `test.tasks` (asks
-//! for so many tasks), `test.fail` (`task` or `connector` fails when it starts).
+//! for so many tasks), `test.fail` (`task`, the task of a number as in `task-1`, or `connector` fails
+//! when it starts).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -54,6 +55,9 @@ fn sink_config() -> ConfigDef {
     ConfigDef::new(vec![ConfigKey::new("file", ConfigType::String, "The file to write.").high()])
 }
 
+/// The task's number, in its configuration.
+const TASK: &str = "test.task";
+
 struct Planner(Props);
 
 fn planner(props: &Props, _: ConnectorContext) -> Result<Box<dyn Connector>, ConnectError> {
@@ -76,7 +80,12 @@ impl Connector for Planner {
         }
         let is_sink = !self.0.contains_key("topic");
         let tasks = number(&self.0, "test.tasks").unwrap_or(if is_sink { tasks_max } else { 1 });
-        Ok(vec![self.0.clone(); tasks])
+        let numbered = |number: usize| {
+            let mut config = self.0.clone();
+            config.insert(TASK.to_owned(), number.to_string());
+            config
+        };
+        Ok((0..tasks).map(numbered).collect())
     }
 
     fn alter_offsets(&self, changes: &[OffsetChange]) -> Result<bool, ConnectError> {
@@ -127,7 +136,8 @@ fn source_task(
 }
 
 fn fails(props: &Props) -> bool {
-    props.get("test.fail").is_some_and(|what| what == "task")
+    let told = props.get("test.fail").map_or("", String::as_str);
+    told == "task" || props.get(TASK).is_some_and(|number| told == format!("task-{number}"))
 }
 
 fn told() -> ConnectError {

@@ -6,12 +6,14 @@
 
 mod bad_input;
 mod calls;
+mod checklist;
 mod client;
 mod config;
 mod config_providers;
 mod connectors;
 pub(crate) mod file_stream;
 mod lifecycle;
+mod listeners;
 mod loggers;
 mod metrics;
 mod offsets;

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::client::{Name, call, get, is_ours};
+use super::client::{Name, call, call_with, get, is_ours, sink};
 use super::file_stream;
 use crate::support::{InProcessWorker, eventually_async, unique};
 
@@ -30,6 +30,30 @@ async fn topics_come_with_the_data_and_go_with_a_reset() {
     .await;
     call("PUT", &name.path("/topics/reset")).await.is(202);
     assert_eq!(get(&path).await.json(), json!({&name.0: {"topics": []}}));
+}
+
+#[tokio::test]
+async fn a_sink_lists_what_it_consumed_and_not_what_a_transform_made_of_it() {
+    if !is_ours() {
+        return;
+    }
+    let topic = unique("topics");
+    let writer = Name::new();
+    writer.source(json!({"topic": topic, "test.records": "1"})).await.is(201);
+    let name = Name::new();
+    let config = sink(json!({
+        "topics": topic, "value.converter": "StringConverter", "transforms": "r",
+        "transforms.r.type": "org.apache.kafka.connect.transforms.RegexRouter",
+        "transforms.r.regex": ".*", "transforms.r.replacement": "renamed",
+    }));
+    call_with("PUT", &name.path("/config"), config).await.is(201);
+    let path = name.path("/topics");
+    eventually_async("the topic is listed", 30, || async {
+        let topics = get(&path).await.json();
+        let expected = json!({&name.0: {"topics": [&topic]}});
+        if topics == expected { Ok(()) } else { Err(topics) }
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -1,6 +1,10 @@
 //! What holds for every request: types, methods, slashes (checklist 1 to 27).
 
-use super::client::{Name, call, call_raw, get, send};
+use serde_json::json;
+
+use super::client::{Name, call, call_raw, call_with, get, is_ours, send, source};
+use super::file_stream;
+use crate::support::InProcessWorker;
 
 #[tokio::test]
 async fn json_is_compact_and_has_no_charset() {
@@ -73,8 +77,22 @@ async fn a_body_has_to_be_declared_as_json() {
 
 #[tokio::test]
 async fn one_trailing_slash_changes_nothing() {
-    get("/connectors/").await.is(200);
-    get("/health/").await.is(200);
+    let name = Name::new();
+    name.source(json!({})).await.is(201);
+    name.reaches("RUNNING", 1).await;
+    // Other tests set levels meanwhile.
+    let loggers = get("/admin/loggers/").await.is(200).json();
+    assert!(loggers["root"]["level"].is_string(), "{loggers}");
+    for path in [name.path("").as_str(), "/health", "/connector-plugins"] {
+        let plain = get(path).await.is(200);
+        assert_eq!(get(&format!("{path}/")).await.is(200).text, plain.text, "{path}");
+    }
+    for path in ["/connectors", "/connectors/"] {
+        let listed = get(path).await.is(200).json();
+        assert!(listed.as_array().unwrap().contains(&json!(name.0)), "{path}: {listed}");
+        let listed = get(&format!("{path}?expand=info")).await.is(200).json();
+        assert_eq!(listed[&name.0]["info"]["name"], name.0, "{path}");
+    }
     get("/connectors/nobody/").await.is_error(404, "Connector nobody not found");
 }
 
@@ -111,15 +129,94 @@ async fn empty_answers_say_so() {
     assert_eq!(answer.header("content-length"), Some("0"));
     assert_eq!(answer.text, "");
     let name = Name::new();
-    name.source(serde_json::json!({})).await.is(201);
+    name.source(json!({})).await.is(201);
     let answer = call_raw("PUT", &name.path("/pause"), "{\"ignored\":").await.is(202);
     assert_eq!(answer.header("content-length"), Some("0"));
+    let answer = call("PUT", &name.path("/resume")).await.is(202);
+    assert_eq!((answer.header("content-length"), answer.text.as_str()), (Some("0"), ""));
     let answer = call("DELETE", &name.path("")).await.is(204);
     assert_eq!((answer.header("content-type"), answer.text.as_str()), (None, ""));
 }
 
 #[tokio::test]
 async fn a_body_over_the_limit_is_refused() {
+    if !is_ours() {
+        return;
+    }
     let body = format!("{{\"name\":\"{}\"}}", "x".repeat(10 * 1024 * 1024));
     call_raw("POST", "/connectors", &body).await.is_error_with(413, "2097152 bytes");
+}
+
+#[tokio::test]
+async fn a_long_body_arrives_complete() {
+    let name = Name::new();
+    let long = "x".repeat(100_000);
+    let config = source(json!({"long": long}));
+    call_with("PUT", &name.path("/config"), config).await.is(201);
+    let config = get(&name.path("/config")).await.is(200);
+    assert!(config.text.len() > 100_000);
+    assert_eq!(config.json()["long"], long);
+    let head = call("HEAD", &name.path("/config")).await.is(200);
+    assert_eq!(head.text, "");
+}
+
+#[tokio::test]
+async fn what_workers_say_to_each_other_is_not_there() {
+    let name = Name::new();
+    name.source(json!({})).await.is(201);
+    let fence = call("PUT", &name.path("/fence")).await;
+    let tasks = call_with("POST", &name.path("/tasks"), json!([])).await;
+    if is_ours() {
+        fence.is_error(404, "HTTP 404 Not Found");
+        tasks.is_error(405, "HTTP 405 Method Not Allowed");
+    } else {
+        fence.is_error(400, "Internal request missing required signature");
+        tasks.is_error(400, "Internal request missing required signature");
+    }
+}
+
+#[tokio::test]
+async fn settings_add_headers_to_every_answer() {
+    if !is_ours() {
+        return;
+    }
+    let settings = [
+        ("access.control.allow.origin", "http://a.example"),
+        ("access.control.allow.methods", "GET,PUT"),
+        ("response.http.headers.config", "set X-A: 1, add Cache-Control: no-store"),
+    ];
+    let worker = InProcessWorker::start(file_stream::plugins(), &settings).await;
+    let client = reqwest::Client::new();
+    let request = |method: reqwest::Method, path: &str| {
+        client.request(method, format!("{}{path}", worker.url))
+    };
+    for (method, path, status) in [
+        (reqwest::Method::GET, "/connectors", 200),
+        (reqwest::Method::GET, "/nope", 404),
+        (reqwest::Method::PUT, "/connectors/nobody/topics/reset", 202),
+    ] {
+        let origin = [("origin", "http://a.example"), ("origin", "http://b.example")];
+        for (index, (name, value)) in origin.into_iter().enumerate() {
+            let answer = request(method.clone(), path).header(name, value).send().await.unwrap();
+            assert_eq!(answer.status(), status, "{path}");
+            let header = |name: &str| answer.headers().get(name).map(|v| v.to_str().unwrap());
+            assert_eq!((header("x-a"), header("cache-control")), (Some("1"), Some("no-store")));
+            let allowed = index == 0;
+            let expected = |text: &'static str| allowed.then_some(text);
+            assert_eq!(header("access-control-allow-origin"), expected("http://a.example"));
+            assert_eq!(header("access-control-allow-credentials"), expected("true"));
+            assert_eq!(header("vary"), expected("Origin"));
+        }
+    }
+    let preflight = request(reqwest::Method::OPTIONS, "/connectors")
+        .header("origin", "http://a.example")
+        .header("access-control-request-method", "PUT");
+    let answer = preflight.send().await.unwrap();
+    assert_eq!(answer.status(), 200);
+    let header = |name: &str| answer.headers()[name].to_str().unwrap();
+    assert_eq!(header("access-control-max-age"), "1800");
+    assert_eq!(header("access-control-allow-methods"), "GET,PUT");
+    let headers = "X-Requested-With,Content-Type,Accept,Origin";
+    assert_eq!(header("access-control-allow-headers"), headers);
+    worker.stop().await;
 }

@@ -16,7 +16,10 @@ fn entry(infos: &Value, name: &str) -> Value {
 
 #[tokio::test]
 async fn a_valid_configuration_has_no_errors() {
-    let config = source(json!({"name": "validated", "tasks.max": " 5 "}));
+    let config = source(json!({
+        "name": "validated", "tasks.max": " 5 ", "nobody.knows": "this", "batch.size": "+5",
+        "consumer.override.group.id": "g", "admin.override.retries": "x",
+    }));
     let answer = validate("FileStreamSource", config).await.is(200);
     let infos = answer.json();
     let keys: Vec<_> = infos.as_object().unwrap().keys().cloned().collect();
@@ -36,6 +39,18 @@ async fn a_valid_configuration_has_no_errors() {
     assert_eq!(definition["display_name"], "Tasks max");
     assert_eq!(entry(&infos, "name")["definition"]["required"], true);
     assert_eq!(entry(&infos, "errors.tolerance")["value"]["value"], "none");
+    assert_eq!(entry(&infos, "batch.size")["value"]["value"], "5");
+    let names: Vec<_> =
+        infos["configs"].as_array().unwrap().iter().map(|of| &of["value"]["name"]).collect();
+    for ignored in ["nobody.knows", "consumer.override.group.id", "admin.override.retries"] {
+        assert!(!names.contains(&&json!(ignored)), "{ignored}");
+    }
+    let config = sink(json!({"name": "v", "producer.override.max.request.size": "x"}));
+    let infos = validate("Sink", config).await.is(200).json();
+    assert_eq!(infos["error_count"], 0, "without a dead letter queue there is no producer");
+    let infos = validate("Source", source(json!({"name": "v", "tasks.max": "+5"}))).await.json();
+    let tasks_max = &entry(&infos, "tasks.max")["value"];
+    assert_eq!((&tasks_max["value"], &tasks_max["errors"]), (&json!("5"), &json!([])));
     get("/connectors/validated").await.is(404);
 }
 

@@ -1,5 +1,6 @@
 //! What the integration tests share: the real servers, a worker process, and waiting.
 
+mod certificates;
 mod database;
 pub(crate) mod fault_proxy;
 mod own_server;
@@ -8,6 +9,7 @@ mod services;
 mod worker;
 mod worker_process;
 
+pub(crate) use certificates::Certificates;
 pub(crate) use database::TestDatabase;
 pub(crate) use own_server::OwnServer;
 pub(crate) use services::{registry, services};

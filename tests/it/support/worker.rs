@@ -8,6 +8,7 @@ use ferroconnect::metrics::Metrics;
 use ferroconnect::plugin::Plugins;
 use ferroconnect::rest;
 use ferroconnect::runtime::herder::{Herder, WorkerGuard};
+use ferroconnect::runtime::listener::{AdminListeners, Listener};
 use ferroconnect::runtime::loggers::LogControl;
 use ferroconnect::runtime::worker_config::WorkerConfig;
 use ferroconnect::store::Store;
@@ -21,10 +22,16 @@ use super::{TestDatabase, services, unique};
 pub(crate) struct InProcessWorker {
     /// `http://127.0.0.1:PORT`
     pub url: String,
+    /// Those of all listeners, the first included.
+    pub urls: Vec<String>,
+    /// Those at which the resources of operators are.
+    pub admin_urls: Vec<String>,
     running: WorkerGuard,
-    server: JoinHandle<std::io::Result<()>>,
+    server: JoinHandle<()>,
     shutdown: CancellationToken,
-    _database: TestDatabase,
+    state_url: String,
+    /// `None`: another worker's, which outlives this one.
+    _database: Option<TestDatabase>,
 }
 
 impl InProcessWorker {
@@ -40,17 +47,38 @@ impl InProcessWorker {
         environment: &BTreeMap<String, String>,
     ) -> Self {
         let database = TestDatabase::create().await;
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        let address = listener.local_addr().expect("a bound listener has an address");
+        let mut worker = Self::start_on(database.url.clone(), plugins, settings, environment).await;
+        worker._database = Some(database);
+        worker
+    }
+
+    /// Starts another worker on the same state database; it must stop before this one.
+    pub(crate) async fn beside(&self, plugins: Plugins, settings: &[(&str, &str)]) -> Self {
+        Self::start_on(self.state_url.clone(), plugins, settings, &BTreeMap::new()).await
+    }
+
+    async fn start_on(
+        state_url: String,
+        plugins: Plugins,
+        settings: &[(&str, &str)],
+        environment: &BTreeMap<String, String>,
+    ) -> Self {
         let mut file = Props::from([
             ("bootstrap.servers".to_owned(), services().kafka.clone()),
             ("group.id".to_owned(), unique("connect-it")),
-            ("state.database.url".to_owned(), database.url.clone()),
-            ("listeners".to_owned(), format!("http://{address}")),
+            ("state.database.url".to_owned(), state_url.clone()),
+            ("listeners".to_owned(), "http://127.0.0.1:0".to_owned()),
             ("offset.flush.interval.ms".to_owned(), "100".to_owned()),
         ]);
         file.extend(settings.iter().map(|&(key, value)| (key.to_owned(), value.to_owned())));
-        let config = WorkerConfig::from_sources(Some(&file), environment).expect("settings");
+        let mut config = WorkerConfig::from_sources(Some(&file), environment).expect("settings");
+        let bound = rest::bind(&mut config).await.expect("the listeners");
+        let url = |listener: &Listener| listener.url(&listener.host);
+        let urls = config.listeners.api.iter().map(url).collect::<Vec<_>>();
+        let admin_urls = match &config.listeners.admin {
+            AdminListeners::Shared => urls.clone(),
+            AdminListeners::Own(own) => own.iter().map(url).collect(),
+        };
         let store = Store::connect(&config.database_url, config.database_max_connections)
             .await
             .expect("the state database");
@@ -58,19 +86,28 @@ impl InProcessWorker {
         let (herder, running) = Herder::start(config, plugins, metrics.clone(), store);
         let shutdown = CancellationToken::new();
         let server = tokio::spawn(rest::serve(
-            listener,
+            bound,
             herder,
             metrics,
             LogControl::detached(),
             shutdown.clone(),
         ));
-        Self { url: format!("http://{address}"), running, server, shutdown, _database: database }
+        Self {
+            url: urls.first().expect("a listener").clone(),
+            urls,
+            admin_urls,
+            running,
+            server,
+            shutdown,
+            state_url,
+            _database: None,
+        }
     }
 
     /// Stops the API and the worker.
     pub(crate) async fn stop(self) {
         self.shutdown.cancel();
-        self.server.await.expect("the server ends").expect("without an error");
+        self.server.await.expect("the server ends");
         self.running.shutdown().await;
     }
 }
