@@ -3,10 +3,10 @@
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use serde_json::{Map, Value};
 
 use super::entity::{
-    ConnectorHealth, ConnectorInfo, ConnectorStateInfo, CreateConnectorRequestSchema,
+    ConnectorHealth, ConnectorInfo, ConnectorStateInfo, CreateConnectorRequestSchema, Expanded,
+    InOrder,
 };
 use super::error::{ApiError, ErrorMessage};
 use super::extract::{BaseUrl, ConnectorName, Entity, Query};
@@ -28,44 +28,30 @@ use crate::runtime::validation::{self, SubmittedProps, ValidationScope};
         body = Value, example = json!(["postgres-commerce-cdc", "s3-sink"])
     ))
 )]
-pub(super) async fn list(State(api): State<Api>, query: Query) -> Result<Json<Value>, ApiError> {
+pub(super) async fn list(State(api): State<Api>, query: Query) -> Result<Response, ApiError> {
     if !query.has("expand") {
-        let names = api.herder.connectors().await?;
-        return Ok(Json(names.into()));
+        return Ok(Json(api.herder.connectors().await?).into_response());
     }
     let wanted: Vec<_> = query.all("expand").collect();
     let with_status = wanted.contains(&"status");
     let overviews = api.herder.overviews(wanted.contains(&"info"), with_status).await?;
-    let mut connectors = Map::new();
-    for overview in overviews {
+    let listed = overviews
+        .into_iter()
         // A connector that has no status yet is left out, as in the original.
-        if with_status && overview.status.is_none() {
-            continue;
-        }
-        let (name, members) = expanded(overview, &wanted);
-        connectors.insert(name, members);
-    }
-    Ok(Json(Value::Object(connectors)))
+        .filter(|overview| !with_status || overview.status.is_some())
+        .map(|overview| expanded(overview, &wanted));
+    Ok(Json(InOrder(listed.collect())).into_response())
 }
 
 /// One connector with what is wanted of it, in the order in which it is wanted.
-fn expanded(overview: Overview, wanted: &[&str]) -> (String, Value) {
-    let Overview { name, info, status } = overview;
-    let mut info = info.map(ConnectorInfo::from);
-    let mut status = status.map(ConnectorStateInfo::from);
-    let mut members = Map::new();
-    for &member in wanted {
-        let value = match member {
-            "info" => info.take().map(serde_json::to_value),
-            "status" => status.take().map(serde_json::to_value),
-            _ => None,
-        };
-        if let Some(value) = value {
-            let value = value.expect("strings and numbers are JSON");
-            members.insert(member.to_owned(), value);
-        }
-    }
-    (name, Value::Object(members))
+fn expanded(overview: Overview, wanted: &[&str]) -> (String, InOrder<&'static str, Expanded>) {
+    let Overview { name, mut info, mut status } = overview;
+    let members = wanted.iter().filter_map(|member| match *member {
+        "info" => info.take().map(|info| ("info", Expanded::Info(info.into()))),
+        "status" => status.take().map(|status| ("status", Expanded::Status(status.into()))),
+        _ => None,
+    });
+    (name, InOrder(members.collect()))
 }
 
 /// Creates a connector.

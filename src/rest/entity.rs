@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
 
 use crate::config::Props;
@@ -158,6 +158,25 @@ impl TaskState {
     pub(super) fn of(id: usize, info: StateInfo) -> Self {
         let StateInfo { state, worker_id, trace, version, condition: _ } = info;
         Self { id, state: state.name(), worker_id, version, trace }
+    }
+}
+
+/// What a listing shows of a connector.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub(super) enum Expanded {
+    Info(ConnectorInfo),
+    Status(ConnectorStateInfo),
+}
+
+/// An object whose members have this order. It is written without a tree of values in between: a
+/// listing of some hundred connectors has tens of thousands of them.
+#[derive(Debug)]
+pub(super) struct InOrder<K, V>(pub(super) Vec<(K, V)>);
+
+impl<K: Serialize, V: Serialize> Serialize for InOrder<K, V> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(name, value)| (name, value)))
     }
 }
 

@@ -106,11 +106,17 @@ impl Herder {
     /// # Errors
     /// When the state database is away.
     pub async fn overviews(&self, with_info: bool, with_status: bool) -> Answer<Vec<Overview>> {
-        let connectors = self.store().connectors().await.map_err(internal)?;
+        let statuses =
+            async { if with_status { self.store().statuses(None).await } else { Ok(Vec::new()) } };
+        let (connectors, stored) =
+            tokio::try_join!(self.store().connectors(), statuses).map_err(internal)?;
         let mut statuses: HashMap<String, Vec<StoredStatus>> = HashMap::new();
-        if with_status {
-            for status in self.store().statuses(None).await.map_err(internal)? {
-                statuses.entry(status.connector.clone()).or_default().push(status);
+        for status in stored {
+            match statuses.get_mut(&status.connector) {
+                Some(of_connector) => of_connector.push(status),
+                None => {
+                    statuses.insert(status.connector.clone(), vec![status]);
+                }
             }
         }
         let overview = |connector: StoredConnector| {

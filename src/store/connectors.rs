@@ -55,11 +55,14 @@ macro_rules! select_connectors {
     ($where:literal) => {
         concat!(
             "select name, target_state, connector.config_version, restarts, current.config,
-                 array(select task from ferroconnect.task_config where connector = name
-                       order by task) as tasks
+                 coalesce(planned.tasks, '{}') as tasks
              from ferroconnect.connector
              join ferroconnect.connector_config as current
-                 on current.connector = name and current.version = connector.config_version ",
+                 on current.connector = name and current.version = connector.config_version
+             left join (
+                 select connector, array_agg(task order by task) as tasks
+                 from ferroconnect.task_config group by connector
+             ) as planned on planned.connector = name ",
             $where
         )
     };
