@@ -86,7 +86,7 @@ def row_of(message):
     """A message as the other formats have it."""
     row = {}
     for field in message.DESCRIPTOR.fields:
-        value = getattr(message, field.name) if message.HasField(field.name) or not field.has_presence else None
+        value = getattr(message, field.name) if not field.has_presence or message.HasField(field.name) else None
         if value is not None and field.name == "price":
             value = Decimal(int.from_bytes(value.value, "big", signed=True)).scaleb(-value.scale)
         row[field.name] = value
@@ -151,7 +151,8 @@ def main(worker):
 
     def protobuf_deserializer(topic):
         of = message_class(schema_of(topic).schema_str, f"{topic}.Value")
-        deserializer = ProtobufDeserializer(of, {"use.deprecated.format": False}, registry)
+        # Without the registry, of which it would want the compiled form of the file: only Confluent's has that.
+        deserializer = ProtobufDeserializer(of, {"use.deprecated.format": False})
         return lambda value, context: row_of(deserializer(value, context))
 
     try:
