@@ -161,7 +161,7 @@ def event_router(cases):
         {"route.tombstone.on.empty.payload": "true"}, {"table.field.event.payload": "zz"}, {"table.field.event.payload": "version"}, {"table.field.event.key": "zz"}, {"table.field.event.id": "zz"}, {"table.fields.additional.placement": "zz"}, {"table.fields.additional.placement": "a:header:b:c"}, {"route.topic.regex": "("}, {"table.op.invalid.behavior": "zz"},
     ):
         cases.add("transform", class_, config, inputs)
-    texts = ["{\"a\":1,\"b\":2147483648,\"c\":1.5,\"d\":\"x\",\"e\":true,\"f\":null,\"g\":[],\"h\":[1,2],\"o\":{\"x\":1,\"y\":{}}}", "[1,2]", "[{\"a\":1},{\"a\":2}]", "{\"l\":[{\"a\":1,\"b\":2},{\"c\":3,\"a\":4},{\"d\":5}]}", "text", "{", "{}", "[]", "{\"a\":[1,\"x\"]}", "{\"a\":[{\"b\":1},{\"c\":2}]}", " {\"a\":1}", "{\"a\":[null,1]}", "{\"a\":[[1],[2]]}", "{\"a\":1e3}", "{\"a\":98765432109876543211}", "{\"a b\":1,\"1\":2}", None, ""]
+    texts = ["{\"a\":1,\"b\":2147483648,\"c\":1.5,\"d\":\"x\",\"e\":true,\"f\":null,\"g\":[],\"h\":[1,2],\"o\":{\"x\":1,\"y\":{}}}", "[1,2]", "[{\"a\":1},{\"a\":2}]", "{\"l\":[{\"a\":1,\"b\":2},{\"b\":3,\"a\":4},{\"a\":5}]}", "text", "{", "{}", "[]", "{\"a\":[1,\"x\"]}", "{\"a\":[{\"b\":1},{\"c\":2}]}", " {\"a\":1}", "{\"a\":[null,1]}", "{\"a\":[[1],[2]]}", "{\"a\":1e3}", "{\"a\":98765432109876543211}", "{\"a b\":1,\"1\":2}", None, ""]
     expanded = [event("c", None, outbox(payload=text), of, topic="s.db.outbox") for text in texts]
     for more in ({}, {"table.json.payload.null.behavior": "optional_bytes"}, {"table.fields.additional.placement": "type:envelope"}, {"route.tombstone.on.empty.payload": "true"}):
         cases.add("transform", class_, {"table.expand.json.payload": "true", **more}, expanded)
@@ -196,7 +196,8 @@ def partition_routing(cases):
     fields = ["change.id", "change.big", "change.text", "change.flag", "change.real", "change.small", "change.price", "change.tiny", "change.short", "change.at", "change.inner.x", "op", "source.table", "after.id", "before.id", "change.id,change.text", "change.zz", "zz", "change.inner", "ts_ms", "change.zz,change.id"]
     for function in ("java", "murmur"):
         for field in fields:
-            cases.add("transform", class_, {"partition.payload.fields": field, "partition.topic.num": "7", "partition.hash.function": function}, inputs)
+            # A struct has another hash in every process.
+            cases.add("transform", class_, {"partition.payload.fields": field, "partition.topic.num": "7", "partition.hash.function": function}, inputs, differs="partition" if field == "change.inner" else None)
         cases.add("transform", class_, {"partition.payload.fields": "change.text", "partition.topic.num": "1000003", "partition.hash.function": function}, inputs)
     for config in ({}, {"partition.payload.fields": "op"}, {"partition.topic.num": "3"}, {"partition.payload.fields": "op", "partition.topic.num": "0"}, {"partition.payload.fields": "op", "partition.topic.num": "-1"}, {"partition.payload.fields": "op", "partition.topic.num": "x"}, {"partition.payload.fields": "op", "partition.topic.num": "3", "partition.hash.function": "zz"}, {"partition.payload.fields": "", "partition.topic.num": "3"}):
         cases.add("transform", class_, config, inputs[:1])
