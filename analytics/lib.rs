@@ -42,6 +42,7 @@ mod source;
 mod sql;
 mod stop;
 mod verify;
+mod wide_decimals;
 
 pub use against::{Difference, against};
 pub use compact::{Compacted, compact};

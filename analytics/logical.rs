@@ -18,6 +18,9 @@ const INFINITE_MS: i64 = INFINITE_US / 1_000;
 const MIN_US: i64 = -9_223_372_022_400_000_000;
 const MIN_MS: i64 = MIN_US / 1_000;
 
+/// Connect's own logical type, whose values a file has as numbers.
+const CONNECT_DECIMAL: &str = "org.apache.kafka.connect.data.Decimal";
+
 /// The field as the type that its Connect name means; as it is, if that is no other.
 pub(crate) fn logical(field: Field, placeholder: &str) -> Field {
     let expr = &field.expr;
@@ -95,8 +98,11 @@ pub(crate) fn declared(field: &Field, declared: &str) -> Field {
                 rest.trim_end_matches(')').rsplit(',').next()?.trim().parse().ok()
             });
             let expr = match scale {
-                // As Connect's JsonConverter writes decimals.
-                Some(scale) if field.type_name == "VARCHAR" => {
+                // As Connect's JsonConverter writes decimals; `wide_decimals` has made the others text.
+                Some(scale)
+                    if field.type_name == "VARCHAR"
+                        && field.connect.as_deref() != Some(CONNECT_DECIMAL) =>
+                {
                     let scale: u8 = scale;
                     let text = &field.expr;
                     format!(

@@ -19,6 +19,7 @@ use crate::config::{Config, S3Access};
 use crate::error::Error;
 use crate::layout::{self, FileName, Format, ObjectName};
 use crate::report::Skipped;
+use crate::wide_decimals;
 
 /// Downloads at a time: enough to hide latency, few enough for a small link.
 const DOWNLOADS_MAX: usize = 8;
@@ -160,6 +161,7 @@ impl Source {
             let object = object.clone();
             let file = directory.join(format!("{index:06}.{}", object.name.extension));
             let parquet = directory.join(format!("{index:06}.avro.parquet"));
+            let text = directory.join(format!("{index:06}.text.parquet"));
             async move {
                 let path = match &self.local {
                     Some(files) => files
@@ -167,17 +169,23 @@ impl Source {
                         .map_err(|source| Error::Fetch { uri: object.uri.clone(), source })?,
                     None => self.download(&object, file).await?,
                 };
-                if object.name.format != Format::Avro {
-                    return Ok::<_, Error>(Staged { object, path });
+                let wrong = |reason| Error::Object { uri: object.uri.clone(), reason };
+                let mut staged = path.clone();
+                if object.name.format == Format::Avro {
+                    avro_file::to_parquet(&staged, &parquet).map_err(wrong)?;
+                    staged.clone_from(&parquet);
                 }
-                avro_file::to_parquet(&path, &parquet)
-                    .map_err(|reason| Error::Object { uri: object.uri.clone(), reason })?;
-                if self.local.is_none() {
+                if object.name.format != Format::Json
+                    && wide_decimals::to_text(&staged, &text).map_err(wrong)?
+                {
+                    staged.clone_from(&text);
+                }
+                if staged != path && self.local.is_none() {
                     let what = "cannot remove a staged file".to_owned();
                     let removed = tokio::fs::remove_file(&path).await;
                     removed.map_err(|source| Error::Io { what, source })?;
                 }
-                Ok(Staged { object, path: parquet })
+                Ok::<_, Error>(Staged { object, path: staged })
             }
         };
         let downloads = futures::stream::iter(objects.iter().enumerate()).map(download);

@@ -1,4 +1,13 @@
+use std::fs::File;
+use std::path::Path;
+use std::sync::Arc;
+
 use ferroconnect_analytics::TableConfig;
+use parquet::data_type::{ByteArray, ByteArrayType, Int32Type};
+use parquet::file::metadata::KeyValue;
+use parquet::file::properties::WriterProperties;
+use parquet::file::writer::SerializedFileWriter;
+use parquet::schema::parser::parse_message_type;
 
 use crate::support::{Lake, values};
 
@@ -224,4 +233,68 @@ fn files_without_rows_are_done_all_the_same() {
     let report = lake.run();
     assert_eq!(report.tables[0].counts.deletes_without_row, 1);
     assert_eq!(lake.rows("select count(*) from t"), ["0"]);
+}
+
+/// Rows of id and price as the sinks write a Decimal whose schema does not tell its precision: 64 digits,
+/// in a BYTE_ARRAY. As an envelope's `after`, or flattened.
+fn wide_decimals(path: &Path, prices: &[Option<&[u8]>], in_envelope: bool) {
+    let row = "required int32 id; optional binary price (DECIMAL(64,2));";
+    let message = if in_envelope {
+        format!("message m {{ required group after {{ {row} }} required binary op (STRING); }}")
+    } else {
+        format!("message m {{ {row} }}")
+    };
+    let connect = r#"{"type":"record","fields":[{"name":"price","type":["null",{"type":"bytes","connect.name":"org.apache.kafka.connect.data.Decimal"}]}]}"#;
+    let entry = KeyValue::new("parquet.avro.schema".to_owned(), connect.to_owned());
+    let properties = WriterProperties::builder().set_key_value_metadata(Some(vec![entry])).build();
+    let schema = Arc::new(parse_message_type(&message).unwrap());
+    let file = File::create(path).unwrap();
+    let mut writer = SerializedFileWriter::new(file, schema, Arc::new(properties)).unwrap();
+    let mut group = writer.next_row_group().unwrap();
+    let ids: Vec<i32> = (1..).take(prices.len()).collect();
+    let mut column = group.next_column().unwrap().unwrap();
+    column.typed::<Int32Type>().write_batch(&ids, None, None).unwrap();
+    column.close().unwrap();
+    let values: Vec<ByteArray> =
+        prices.iter().flatten().map(|bytes| bytes.to_vec().into()).collect();
+    let levels: Vec<i16> = prices.iter().map(|price| i16::from(price.is_some())).collect();
+    let mut column = group.next_column().unwrap().unwrap();
+    column.typed::<ByteArrayType>().write_batch(&values, Some(&levels), None).unwrap();
+    column.close().unwrap();
+    if in_envelope {
+        let ops = vec![ByteArray::from("c"); prices.len()];
+        let mut column = group.next_column().unwrap().unwrap();
+        column.typed::<ByteArrayType>().write_batch(&ops, None, None).unwrap();
+        column.close().unwrap();
+    }
+    group.close().unwrap();
+    writer.close().unwrap();
+}
+
+/// DuckDB would read them as DOUBLE, and wrongly if they are shorter than eight bytes.
+#[test]
+fn decimals_of_more_digits_than_duckdb_has_are_exact_text() {
+    let prices: [Option<&[u8]>; 5] = [
+        Some(&[0x0f]),
+        Some(&[0xff]),
+        Some(&[1, 0, 0, 0, 0, 0, 0, 0, 0]),
+        None,
+        Some(&[0x4e, 0x20]),
+    ];
+    let expected =
+        ["1|0.15", "2|-0.01", "3|184467440737095516.16", "4|", "5|200.00"].map(str::to_owned);
+    for in_envelope in [false, true] {
+        let lake = Lake::new();
+        wide_decimals(&lake.path("t", 0, 0, "snappy.parquet"), &prices, in_envelope);
+        lake.run();
+        assert_eq!(lake.rows("select id, price from t order by id"), expected, "{in_envelope}");
+        assert_eq!(lake.rows("select distinct typeof(price) from t"), ["VARCHAR"], "{in_envelope}");
+    }
+    let mut lake = Lake::new();
+    let types = [("price".to_owned(), "decimal(38,2)".to_owned())].into();
+    lake.config.tables.insert("t".into(), TableConfig { types, ..TableConfig::default() });
+    wide_decimals(&lake.path("t", 0, 0, "snappy.parquet"), &prices, false);
+    lake.run();
+    assert_eq!(lake.rows("select id, price from t order by id"), expected);
+    assert_eq!(lake.rows("select distinct typeof(price) from t"), ["DECIMAL(38,2)"]);
 }
