@@ -139,7 +139,7 @@ struct RunArguments {
     /// One run, which is the default
     #[arg(long)]
     once: bool,
-    /// Print the report as JSON
+    /// Print the report as JSON; with --watch, one line for each run that did something
     #[arg(long)]
     json: bool,
 }
@@ -308,7 +308,7 @@ fn dispatch(verb: &Verb, environment: &Environment) -> anyhow::Result<ExitCode> 
 fn update(run: &RunArguments, environment: &Environment) -> anyhow::Result<ExitCode> {
     let (config, options) = settings(&run.source, environment)?;
     if let Some(interval) = run.watch {
-        return watch::watch(&config, &options, interval);
+        return watch::watch(&config, &options, interval, run.json);
     }
     let mut progress = ProgressLine::new();
     let report = ferroconnect_analytics::run(&config, &options, &mut |news| progress.show(news))?;

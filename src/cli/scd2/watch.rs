@@ -29,6 +29,7 @@ pub(super) fn watch(
     config: &Config,
     options: &RunOptions,
     interval: Duration,
+    json: bool,
 ) -> anyhow::Result<ExitCode> {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
@@ -53,7 +54,7 @@ pub(super) fn watch(
                 let _ = running.await;
                 return Ok(ExitCode::SUCCESS);
             };
-            tell(report);
+            tell(report, json)?;
             tokio::select! {
                 () = tokio::time::sleep(interval) => {}
                 _ = tokio::signal::ctrl_c() => return Ok(ExitCode::SUCCESS),
@@ -63,15 +64,21 @@ pub(super) fn watch(
     })
 }
 
-/// One line for each table that changed or failed; nothing when nothing was to do.
-fn tell(report: Result<RunReport, Error>) {
+/// One line for each table that changed or failed, or one of JSON for all; nothing when nothing was to do.
+fn tell(report: Result<RunReport, Error>, json: bool) -> anyhow::Result<()> {
     let report = match report {
         Ok(report) => report,
         Err(error) => {
             eprintln!("ferroconnect: {error}");
-            return;
+            return Ok(());
         }
     };
+    if json {
+        if report.tables.iter().any(|table| table.error.is_some() || 0 < table.objects) {
+            println!("{}", serde_json::to_string(&report)?);
+        }
+        return Ok(());
+    }
     for table in &report.tables {
         if let Some(error) = &table.error {
             eprintln!("{}: {error}", table.table);
@@ -83,6 +90,7 @@ fn tell(report: Result<RunReport, Error>) {
             );
         }
     }
+    Ok(())
 }
 
 #[cfg(test)]

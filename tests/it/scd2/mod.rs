@@ -2,6 +2,7 @@
 
 mod connector;
 mod oracle;
+mod verbs;
 
 use std::path::{Path, PathBuf};
 
