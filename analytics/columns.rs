@@ -20,6 +20,7 @@ const RESERVED: &[&str] = &[
     "_ts",
     "_incomplete",
     "_snapshot",
+    "_before",
 ];
 
 /// A source column in the history table.

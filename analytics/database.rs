@@ -35,6 +35,8 @@ impl Database {
             "create sequence if not exists cdc_obj_seq",
             "create sequence if not exists cdc_run_seq",
             include_str!("sql/cdc_objects.sql"),
+            // Manifests of before there was this column.
+            "alter table cdc_objects add column if not exists columns varchar",
             include_str!("sql/cdc_runs.sql"),
             include_str!("sql/cdc_tables.sql"),
             include_str!("sql/cdc_rejects.sql"),

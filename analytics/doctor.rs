@@ -54,6 +54,16 @@ fn of_table(table: &TableHistory) -> Vec<Finding> {
             "take an incremental snapshot of the table, or set REPLICA IDENTITY FULL",
         );
     }
+    if let Some(continuity) = table.continuity.filter(|continuity| 0 < continuity.breaks) {
+        find(
+            format!(
+                "{} of {} updates do not follow from the change before them: changes are missing, or \
+                 are not of this source",
+                continuity.breaks, continuity.checked
+            ),
+            "take an incremental snapshot of the table",
+        );
+    }
     for gap in &table.offset_gaps {
         find(
             format!(
@@ -78,12 +88,9 @@ fn of_table(table: &TableHistory) -> Vec<Finding> {
 }
 
 fn schema(table: &TableHistory, find: &mut impl FnMut(String, &str)) {
-    if table
-        .schema_changes
-        .iter()
-        .any(|change| change.object.is_some() && change.change.starts_with("added"))
-        && table.schema_changes.windows(2).any(|pair| pair[0].at != pair[1].at)
-    {
+    let changes = table.schema_changes.iter();
+    let added: Vec<_> = changes.filter(|change| change.change.starts_with("added")).collect();
+    if added.windows(2).any(|pair| pair[0].at != pair[1].at) {
         find(
             "columns were added later: rows that have not changed since show NULL, even if the source \
              has a default for them"

@@ -10,19 +10,20 @@ use crate::sql::{quote, render};
 /// A step back that no reordering explains: more than a server keeps in flight.
 const STEP_BACK_MIN: u64 = 1 << 30;
 
-/// Marks the new rows with their epochs, and old ones if an epoch begins before them. True if so.
+/// Marks the new rows with their epochs, and old ones if an epoch begins before them. True if so. A server
+/// that is new to a topic begins with the reads of a snapshot.
 pub(crate) fn mark(
     connection: &Connection,
     table: &mut Table,
     first_obj: i64,
+    have_reads: bool,
     notices: &mut Vec<String>,
 ) -> Result<bool, Error> {
     let changes = quote(&table.changes());
     let (first, step) = (first_obj.to_string(), STEP_BACK_MIN.to_string());
     let values = [("changes", changes.as_str()), ("first_obj", &first), ("step", &step)];
-    let suspicious: bool =
-        connection
-            .query_row(&render(include_str!("sql/lsn_fell.sql"), &values), [], |row| row.get(0))?;
+    let fell = render(include_str!("sql/lsn_fell.sql"), &values);
+    let suspicious = have_reads && connection.query_row(&fell, [], |row| row.get(0))?;
     let mut began = false;
     if suspicious {
         let mut statement =

@@ -26,6 +26,7 @@ mod epochs;
 mod error;
 mod export;
 mod fold;
+mod grow;
 mod history;
 mod inspect;
 mod keys;
@@ -33,15 +34,20 @@ mod layout;
 mod load;
 mod logical;
 mod manifest;
+mod new_rows;
 mod report;
 mod rules;
 mod run;
 mod scd2;
 mod shape;
+mod sorted;
 mod source;
 mod sql;
 mod stop;
+mod times;
 mod verify;
+mod versions;
+mod views;
 mod wide_decimals;
 
 pub use against::{Difference, against};
@@ -52,8 +58,8 @@ pub use doctor::{Finding, doctor};
 pub use error::Error;
 pub use export::{ExportFormat, ExportOf, export};
 pub use history::{
-    Bucket, Gap, History, KeyCount, KeyHistory, KeyVersion, PartitionOffset, RejectCount,
-    SchemaChange, TableHistory, history, key_history, page as report_page,
+    Bucket, Continuity, Gap, History, KeyCount, KeyHistory, KeyVersion, PartitionOffset,
+    RejectCount, SchemaChange, TableHistory, history, key_history, page as report_page,
 };
 pub use report::{
     Counts, OrderSource, Plan, PlannedTable, Progress, QueryResult, RunReport, Skipped, Status,

@@ -167,7 +167,7 @@ pub(crate) fn set_aside(
     let name = &object.name;
     connection.execute(
         "insert or replace into cdc_objects values (?, ?, ?, ?, make_timestamp(?), ?, ?, ?, null, 0, \
-         'unreadable', ?, ?, make_timestamp(?))",
+         'unreadable', ?, ?, make_timestamp(?), null)",
         params![
             table.name,
             object.uri,

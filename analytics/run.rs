@@ -10,6 +10,7 @@ use crate::database::{self, Database};
 use crate::epochs;
 use crate::error::Error;
 use crate::export;
+use crate::grow;
 use crate::inspect::{self, Inspection};
 use crate::keys;
 use crate::load::{self, Applied, Batch, Run};
@@ -19,6 +20,7 @@ use crate::rules::{Deletes, Rules};
 use crate::scd2::{self, Scope};
 use crate::source::{Listing, Object, Source, Staged};
 use crate::sql::quote;
+use crate::views;
 
 /// Debezium's own topics, which have no table behind them.
 const HEARTBEAT_PREFIX: &str = "__debezium-heartbeat";
@@ -183,11 +185,11 @@ fn rebuild_table(
     // Otherwise its columns stay in the order in which they came.
     let has_rows = |rules: &Rules| rules.deletes == Deletes::Row;
     if has_rows(&before.0) != has_rows(&table.rules) {
-        load::create_history_anew(connection, table)?;
+        grow::create_history_anew(connection, table)?;
     }
     let placeholder = &config.unavailable_value_placeholder;
     let counts = scd2::merge(connection, table, placeholder, Scope::All, i64::MAX)?;
-    scd2::create_views(connection, table)?;
+    views::create(connection, table)?;
     Ok(counts)
 }
 

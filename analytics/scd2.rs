@@ -2,37 +2,23 @@
 //!
 //! There is one way for every batch: the versions of the touched keys are made anew from all
 //! their changes. So a change that arrives late, twice or in another cut needs no case of its own, and
-//! a rebuild is the same without a scope. DuckDB sorts narrow rows (position and a hash of the image),
+//! a rebuild is the same without a scope. DuckDB sorts narrow rows ([`sorted`](crate::sorted)),
 //! [`fold`](crate::fold) decides, and the wide columns are fetched by row number at the end.
 
-use std::sync::Arc;
-
 use duckdb::Connection;
-use duckdb::arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, Int16Array, Int32Array, Int64Array, RecordBatch,
-    TimestampMicrosecondArray, UInt8Array, UInt64Array,
-};
-use duckdb::arrow::datatypes::{
-    Field, Int16Type, Int32Type, Int64Type, Schema, TimestampMicrosecondType, UInt8Type, UInt64Type,
-};
+use duckdb::arrow::array::RecordBatch;
 
 use crate::columns::Column;
 use crate::error::Error;
 use crate::fold::{Change, Fold, Outcomes, Snapshot, Toast, Version};
+use crate::grow::OPERATION;
 use crate::manifest::Table;
 use crate::report::Counts;
-use crate::rules::{Deletes, SnapshotFrom};
+use crate::rules::Deletes;
+use crate::sorted::{Log, Sorted};
 use crate::sql::{list, literal, quote, render};
+use crate::versions::{LogRange, Versions};
 
-/// The order of a key's changes; `fold` relies on it. The time only tells copies of one record apart.
-const ORDER: &str =
-    "c._epoch, c._hi, (c._hi > 0 and c._op not in ('d', 't')), c._part, c._lo, c._row, c._ts";
-
-/// Rows of the log that are sorted at a time. They are outside of DuckDB's `memory_limit` while they are
-/// read, at about 80 bytes each.
-const SORTED_ROWS_MAX: u64 = 2_500_000;
-/// Versions that are gathered before they are handed to DuckDB.
-const APPENDED_VERSIONS: usize = 100_000;
 /// So many versions are put into the table in order of their keys; more would cost a sort of wide rows.
 const ORDERED_VERSIONS_MAX: u64 = 500_000;
 
@@ -42,6 +28,19 @@ pub(crate) enum Scope {
     /// Those in the temporary table `_affected`.
     Affected,
     All,
+}
+
+impl Scope {
+    /// The join that leaves only changes `c` of keys in scope. DuckDB skips by it what a join by row number
+    /// would read.
+    pub(crate) fn among(self, table: &Table) -> String {
+        match self {
+            Scope::All => String::new(),
+            Scope::Affected => {
+                format!("\n  semi join _affected a on {}", same_key(table, "a", "c"))
+            }
+        }
+    }
 }
 
 /// Makes the versions of the keys in scope anew. Counts what became of the rows of objects from
@@ -63,7 +62,7 @@ pub(crate) fn merge(
 /// What the fold has put into the temporary table `_versions`.
 struct Made {
     scope: Scope,
-    versions: u64,
+    versions: Versions,
     outcomes: Outcomes,
 }
 
@@ -85,29 +84,26 @@ fn make_versions(
     scope: Scope,
     first_obj: i64,
 ) -> Result<Made, Error> {
-    let (scope, rows) = sorted_out(connection, table, scope)?;
-    create_versions(connection, columns)?;
+    let log = Log::of(connection, table, scope, first_obj)?;
     let truncates = truncates(connection, table)?;
     let snapshots = snapshots(connection, table)?;
-    let mut fold = Fold::new(table.rules.fold(), &truncates, &snapshots, columns.toasted.len());
+    let toasted = columns.toasted.len();
+    let mut fold = Fold::new(table.rules.fold(), &truncates, &snapshots, toasted);
     let tracked: Vec<bool> = columns.toasted.iter().map(|(.., tracked)| *tracked).collect();
-    let mut versions = 0;
-    let parts = rows.div_ceil(SORTED_ROWS_MAX).max(1);
-    for part in 0..parts {
-        let keys = list("c.", table.key_names());
-        let mut conditions = Vec::new();
-        if scope == Scope::Affected {
-            conditions.push("c.rowid in (select row_id from _touched)".to_owned());
-        }
-        if 1 < parts {
-            conditions.push(format!("hash(row({keys})) % {parts} = {part}"));
-        }
-        let condition =
-            if conditions.is_empty() { "true".into() } else { conditions.join(" and ") };
-        let statement = fold_rows(table, columns, &condition, first_obj);
-        versions += fold_part(connection, &statement, &mut fold, &tracked)?;
+    let with_deleted = table.rules.deletes == Deletes::Row;
+    // What is joined beside the changes would be sought in all of the log for each range.
+    let joins_changes_only = !with_deleted && toasted == 0 && table.horizon_us.is_none();
+    let ranges = if ORDERED_VERSIONS_MAX < log.rows && joins_changes_only {
+        LogRange::all(connection, &quote(&table.changes()))?
+    } else {
+        Vec::new()
+    };
+    let mut made = Versions::create(connection, with_deleted, toasted, ranges)?;
+    for statement in log.statements(table, columns) {
+        fold_part(connection, &statement, &mut fold, &tracked, &mut made)?;
+        made.flush(connection)?;
     }
-    Ok(Made { scope, versions, outcomes: fold.outcomes })
+    Ok(Made { scope: log.scope, versions: made, outcomes: fold.outcomes })
 }
 
 fn counts(outcomes: Outcomes) -> Counts {
@@ -125,11 +121,11 @@ fn counts(outcomes: Outcomes) -> Counts {
 }
 
 /// The columns of a table that are not its key, as the fold sees them.
-struct Columns<'a> {
+pub(crate) struct Columns<'a> {
     /// Whose hash is the image: tracked, and never with the placeholder.
-    image: Vec<&'a Column>,
+    pub(crate) image: Vec<&'a Column>,
     /// With what stands for an unchanged value, and whether they are tracked.
-    toasted: Vec<(&'a Column, String, bool)>,
+    pub(crate) toasted: Vec<(&'a Column, String, bool)>,
 }
 
 impl<'a> Columns<'a> {
@@ -154,211 +150,35 @@ impl<'a> Columns<'a> {
     }
 }
 
-/// Finds the rows of the keys in scope, and how many there are. Where all are touched, none is sought.
-fn sorted_out(connection: &Connection, table: &Table, scope: Scope) -> Result<(Scope, u64), Error> {
-    let changes = quote(&table.changes());
-    let all = format!("select count(*)::ubigint from {changes} where _op <> 't'");
-    let all: u64 = connection.query_row(&all, [], |row| row.get(0))?;
-    if scope == Scope::All {
-        return Ok((scope, all));
-    }
-    let values = [("changes", changes.as_str()), ("keys", &list("", table.key_names()))];
-    connection.execute(&render(include_str!("sql/touched.sql"), &values), [])?;
-    let touched: u64 =
-        connection.query_row("select count(*)::ubigint from _touched", [], |row| row.get(0))?;
-    // Keys that have no row any more are still to be deleted: only `Affected` knows them.
-    let gone: u64 =
-        connection.query_row("select count(*)::ubigint from _replaced", [], |row| row.get(0))?;
-    if touched == all && gone == 0 {
-        return Ok((Scope::All, all));
-    }
-    Ok((scope, touched))
-}
-
-fn fold_rows(table: &Table, columns: &Columns<'_>, scope: &str, first_obj: i64) -> String {
-    let keys: Vec<String> = (0..table.keys.len()).map(|index| format!("_k{index}")).collect();
-    let fresh: Vec<_> =
-        keys.iter().map(|key| format!("{key} is distinct from lag({key}) over ()")).collect();
-    let named = table.key_names().zip(&keys);
-    let key_values: Vec<_> =
-        named.map(|(name, key)| format!("c.{} as {key}", quote(name))).collect();
-    let image = list("c.", columns.image.iter().map(|column| column.name.as_str()));
-    let image = if image.is_empty() { "0::ubigint".into() } else { format!("hash(row({image}))") };
-    let mut toast = String::new();
-    for (index, (column, placeholder, _)) in columns.toasted.iter().enumerate() {
-        let name = format!("c.{}", quote(&column.name));
-        // NULL is a value; the placeholder is none.
-        toast += &format!(
-            ", case when {name} is null then 0::ubigint \
-             when {name} is distinct from {placeholder} then hash({name}) end as toast{index}"
-        );
-    }
-    let time = match &table.rules.snapshot_from {
-        SnapshotFrom::Column(column) => {
-            let name = quote(column);
-            format!(
-                "case when c._op = 'r' then coalesce(cast(c.{name} as timestamp), c._ts) else c._ts end"
-            )
-        }
-        _ => "c._ts".into(),
-    };
-    let order = format!("{}, {ORDER}", keys.join(", "));
-    render(
-        include_str!("sql/fold_rows.sql"),
-        &[
-            ("fresh", &fresh.join(" or ")),
-            ("keys", &keys.join(", ")),
-            ("key_values", &key_values.join(", ")),
-            ("time", &time),
-            ("first_obj", &first_obj.to_string()),
-            ("image", &image),
-            ("toast", &toast),
-            ("changes", &quote(&table.changes())),
-            ("scope", scope),
-            ("order", &order),
-        ],
-    )
-}
-
-/// The parameters of `fold_rows.sql` that the fold reads, column by column.
-struct Sorted<'a> {
-    fresh: &'a BooleanArray,
-    row: &'a Int64Array,
-    op: &'a UInt8Array,
-    time: &'a TimestampMicrosecondArray,
-    epoch: &'a Int16Array,
-    hi: &'a UInt64Array,
-    part: &'a Int32Array,
-    lo: &'a UInt64Array,
-    ordinal: &'a UInt64Array,
-    new: &'a BooleanArray,
-    image: &'a UInt64Array,
-    toast: Vec<&'a UInt64Array>,
-}
-
-impl<'a> Sorted<'a> {
-    fn of(batch: &'a RecordBatch, toasted: usize) -> Self {
-        let column = |index: usize| batch.column(index);
-        Sorted {
-            fresh: column(0).as_boolean(),
-            row: column(1).as_primitive::<Int64Type>(),
-            op: column(2).as_primitive::<UInt8Type>(),
-            time: column(3).as_primitive::<TimestampMicrosecondType>(),
-            epoch: column(4).as_primitive::<Int16Type>(),
-            hi: column(5).as_primitive::<UInt64Type>(),
-            part: column(6).as_primitive::<Int32Type>(),
-            lo: column(7).as_primitive::<UInt64Type>(),
-            ordinal: column(8).as_primitive::<UInt64Type>(),
-            new: column(9).as_boolean(),
-            image: column(10).as_primitive::<UInt64Type>(),
-            toast: (0..toasted).map(|i| column(11 + i).as_primitive::<UInt64Type>()).collect(),
-        }
-    }
-
-    fn change(&self, index: usize) -> Change {
-        Change {
-            row: self.row.value(index),
-            op: self.op.value(index),
-            time: self.time.value(index),
-            lsn: (self.epoch.value(index), self.hi.value(index)),
-            offset: (self.part.value(index), self.lo.value(index), self.ordinal.value(index)),
-            image: self.image.value(index),
-            new: self.new.value(index),
-        }
-    }
-}
-
-/// Folds the rows of a statement and puts the versions into `_versions`; returns their number.
+/// Folds the rows of a statement into `versions`. They come while DuckDB still merges what it has sorted, so
+/// nothing else is asked of the connection until they have all come.
 fn fold_part(
     connection: &Connection,
     statement: &str,
     fold: &mut Fold<'_>,
     tracked: &[bool],
-) -> Result<u64, Error> {
-    let toasted = tracked.len();
+    versions: &mut Versions,
+) -> Result<(), Error> {
     let mut statement = connection.prepare(statement)?;
-    let mut versions: Vec<Version> = Vec::new();
-    let mut appended = 0;
-    let mut toast: Vec<Toast> = Vec::with_capacity(toasted);
-    for batch in statement.query_arrow([])? {
-        let rows = Sorted::of(&batch, toasted);
+    let mut of_key: Vec<Version> = Vec::new();
+    let mut toast: Vec<Toast> = Vec::with_capacity(tracked.len());
+    // Its iterator would panic where a step returns an error, as when the run is stopped.
+    drop(statement.stream_arrow([])?);
+    while let Some(batch) = statement.step()? {
+        let batch = RecordBatch::from(&batch);
+        let rows = Sorted::of(&batch, tracked.len());
         for index in 0..batch.num_rows() {
-            if rows.fresh.value(index) {
-                fold.finish(&mut versions);
+            if rows.is_fresh(index) {
+                fold.finish(&mut of_key);
+                of_key.drain(..).for_each(|version| versions.push(&version));
             }
-            toast.clear();
-            toast.extend(rows.toast.iter().zip(tracked).map(|(column, tracked)| Toast {
-                value: column.is_valid(index).then(|| column.value(index)),
-                tracked: *tracked,
-            }));
+            rows.toast(index, tracked, &mut toast);
             fold.push(&rows.change(index), &toast);
         }
-        if APPENDED_VERSIONS <= versions.len() {
-            appended += append(connection, &mut versions, toasted)?;
-        }
     }
-    fold.finish(&mut versions);
-    Ok(appended + append(connection, &mut versions, toasted)?)
-}
-
-fn create_versions(connection: &Connection, columns: &Columns<'_>) -> Result<(), Error> {
-    let sources = (0..columns.toasted.len()).map(|index| format!(", source{index} bigint"));
-    let sources: String = sources.collect();
-    connection.execute(
-        &format!(
-            "create or replace temp table _versions (row_id bigint, event bigint, since timestamp, \
-             until timestamp, number bigint, ending utinyint, deleted boolean, incomplete boolean{sources})"
-        ),
-        [],
-    )?;
+    fold.finish(&mut of_key);
+    of_key.drain(..).for_each(|version| versions.push(&version));
     Ok(())
-}
-
-/// Hands the versions to DuckDB and empties the list.
-fn append(
-    connection: &Connection,
-    versions: &mut Vec<Version>,
-    toasted: usize,
-) -> Result<u64, Error> {
-    if versions.is_empty() {
-        return Ok(0);
-    }
-    fn int(versions: &[Version], value: impl Fn(&Version) -> i64) -> ArrayRef {
-        Arc::new(versions.iter().map(value).collect::<Int64Array>())
-    }
-    let flag = |value: fn(&Version) -> bool| -> ArrayRef {
-        Arc::new(versions.iter().map(|v| Some(value(v))).collect::<BooleanArray>())
-    };
-    let since = versions.iter().map(|version| Some(version.from));
-    let until = versions.iter().map(|version| version.to);
-    let ends = versions.iter().map(|version| Some(version.end));
-    let mut arrays: Vec<ArrayRef> = vec![
-        int(versions, |version| version.row),
-        int(versions, |version| version.event),
-        Arc::new(since.collect::<TimestampMicrosecondArray>()),
-        Arc::new(until.collect::<TimestampMicrosecondArray>()),
-        int(versions, |version| version.number),
-        Arc::new(ends.collect::<UInt8Array>()),
-        flag(|version| version.deleted),
-        flag(|version| version.incomplete),
-    ];
-    for index in 0..toasted {
-        let source = |version: &Version| version.sources.get(index).copied().unwrap_or(-1);
-        arrays.push(int(versions, source));
-    }
-    let fields: Vec<_> = arrays
-        .iter()
-        .enumerate()
-        .map(|(index, array)| Field::new(index.to_string(), array.data_type().clone(), true))
-        .collect();
-    let batch = RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays);
-    let batch = batch.map_err(|error| Error::DuckDb(error.to_string()))?;
-    let mut appender = connection.appender("_versions")?;
-    appender.append_record_batch(batch)?;
-    appender.flush()?;
-    let count = versions.len() as u64;
-    versions.clear();
-    Ok(count)
 }
 
 /// Puts the new versions in the place of the old ones.
@@ -389,21 +209,19 @@ fn replace(
             connection.execute(&render(include_str!("sql/delete_versions.sql"), &values), [])?
         }
     };
-    let changes = quote(&table.changes());
-    let mut joins = String::new();
+    insert_versions(connection, table, columns, made)
+}
+
+fn insert_versions(
+    connection: &Connection,
+    table: &Table,
+    columns: &Columns<'_>,
+    made: &Made,
+) -> Result<(), Error> {
+    let versions = &made.versions;
+    let (name, changes) = (quote(&table.name), quote(&table.changes()));
     let with_rows = table.rules.deletes == Deletes::Row;
-    if with_rows {
-        joins += &format!("join {changes} e on e.rowid = v.event\n");
-    }
-    if is_compacted {
-        joins += &format!("left join {frozen} z on {}\n", same_key(table, "z", "c"));
-    }
-    for index in 0..columns.toasted.len() {
-        joins += &format!(
-            "left join {changes} s{index} on s{index}.rowid = v.source{index} \
-             and v.source{index} <> v.row_id\n"
-        );
-    }
+    let is_compacted = table.horizon_us.is_some();
     let value = |column: &Column| {
         let name = quote(&column.name);
         match columns.toast_index(column) {
@@ -413,30 +231,58 @@ fn replace(
             None => format!("c.{name}"),
         }
     };
-    let values: Vec<_> = table.columns.iter().map(value).collect();
+    let row = table.columns.iter().map(value).collect::<Vec<_>>().join(", ");
+    let among = made.scope.among(table);
+    let (names, joins) = (list("", table.column_names()), joins(table, columns));
     let order = format!("order by {}, v.number", list("c.", table.key_names()));
     let open_end = table.rules.open_end.as_ref();
-    let statement = render(
-        include_str!("sql/insert_versions.sql"),
-        &[
-            ("table", &name),
-            ("columns", &list("", table.column_names())),
-            ("values", &values.join(", ")),
-            ("changes", &changes),
-            ("event", if with_rows { "e" } else { "c" }),
-            ("joins", &joins),
-            (
-                "open_end",
-                &open_end.map_or("null".into(), |end| format!("timestamp {}", literal(end))),
-            ),
-            ("deleted_column", if with_rows { ", is_deleted" } else { "" }),
-            ("deleted_value", if with_rows { ", v.deleted" } else { "" }),
-            ("frozen", if is_compacted { " + coalesce(z.versions, 0)" } else { "" }),
-            ("order", if made.versions <= ORDERED_VERSIONS_MAX { &order } else { "" }),
-        ],
-    );
-    connection.execute(&statement, [])?;
+    let open_end = open_end.map_or("null".into(), |end| format!("timestamp {}", literal(end)));
+    let mut conditions: Vec<_> = versions.ranges.iter().map(LogRange::condition).collect();
+    if versions.count <= ORDERED_VERSIONS_MAX || conditions.is_empty() {
+        conditions = vec!["true".to_owned()];
+    }
+    let mut values = vec![
+        ("table", name.as_str()),
+        ("columns", &names),
+        ("values", &row),
+        ("changes", &changes),
+        ("event", if with_rows { "e" } else { "c" }),
+        ("among", &among),
+        ("joins", &joins),
+        ("open_end", &open_end),
+        ("deleted_column", if with_rows { ", is_deleted" } else { "" }),
+        ("deleted_value", if with_rows { ", v.deleted" } else { "" }),
+        ("incomplete", if columns.toasted.is_empty() { "false" } else { "v.incomplete" }),
+        ("operation", OPERATION),
+        ("frozen", if is_compacted { " + coalesce(z.versions, 0)" } else { "" }),
+        ("order", if versions.count <= ORDERED_VERSIONS_MAX { &order } else { "" }),
+    ];
+    for condition in &conditions {
+        values.push(("range", condition.as_str()));
+        connection.execute(&render(include_str!("sql/insert_versions.sql"), &values), [])?;
+        values.pop();
+    }
     Ok(())
+}
+
+/// What is joined beside the changes that have the images.
+fn joins(table: &Table, columns: &Columns<'_>) -> String {
+    let changes = quote(&table.changes());
+    let mut joins = String::new();
+    if table.rules.deletes == Deletes::Row {
+        joins += &format!("join {changes} e on e.rowid = v.event\n");
+    }
+    if table.horizon_us.is_some() {
+        let frozen = quote(&table.frozen());
+        joins += &format!("left join {frozen} z on {}\n", same_key(table, "z", "c"));
+    }
+    for index in 0..columns.toasted.len() {
+        joins += &format!(
+            "left join {changes} s{index} on s{index}.rowid = v.source{index} \
+             and v.source{index} <> v.row_id\n"
+        );
+    }
+    joins
 }
 
 fn truncates(connection: &Connection, table: &Table) -> Result<Vec<Change>, Error> {
@@ -495,57 +341,4 @@ pub(crate) fn placeholder_of(type_name: &str, placeholder: &str) -> Option<Strin
         "JSON" => Some(format!("to_json({text})")),
         _ => None,
     }
-}
-
-/// Makes the views and macros of a table, or makes them anew after its columns have changed.
-pub(crate) fn create_views(connection: &Connection, table: &Table) -> Result<(), Error> {
-    let name = quote(&table.name);
-    let with_rows = table.rules.deletes == Deletes::Row;
-    let called = |suffix: &str| quote(&format!("{}_{suffix}", table.name));
-    let make = |template: &str, values: &[(&str, &str)]| {
-        connection.execute(&render(template, values), []).map_err(Error::from)
-    };
-    for (template, suffix) in [
-        (include_str!("sql/view_current.sql"), "current"),
-        (include_str!("sql/macro_as_of.sql"), "as_of"),
-        (include_str!("sql/macro_between.sql"), "between"),
-    ] {
-        make(
-            template,
-            &[
-                ("name", &called(suffix)),
-                ("table", &name),
-                ("deleted", if with_rows { ", is_deleted" } else { "" }),
-                ("alive", if with_rows { " and not is_deleted" } else { "" }),
-            ],
-        )?;
-    }
-    let arguments: Vec<String> = match table.keys.len() {
-        1 => vec!["k".into()],
-        count => (1..=count).map(|index| format!("k{index}")).collect(),
-    };
-    let condition = table.key_names().zip(&arguments);
-    let condition: Vec<_> =
-        condition.map(|(key, argument)| format!("{name}.{} = {argument}", quote(key))).collect();
-    make(
-        include_str!("sql/macro_history.sql"),
-        &[
-            ("name", &called("history")),
-            ("table", &name),
-            ("arguments", &arguments.join(", ")),
-            ("condition", &condition.join(" and ")),
-        ],
-    )?;
-    let both = |key: &str| format!("coalesce(x.{name}, y.{name}) as {name}", name = quote(key));
-    let keys: Vec<_> = table.key_names().map(both).collect();
-    make(
-        include_str!("sql/macro_diff.sql"),
-        &[
-            ("name", &called("diff")),
-            ("as_of", &called("as_of")),
-            ("keys", &keys.join(", ")),
-            ("same_key", &same_key(table, "x", "y")),
-        ],
-    )?;
-    Ok(())
 }

@@ -60,6 +60,8 @@ pub(crate) struct Shape {
     pub(crate) offset: Option<String>,
     /// Which part of a snapshot the row is: `first`, `true`, `last`, …
     pub(crate) snapshot: Option<String>,
+    /// The row before an update, if the files say: whether it is there, and its columns as in `payload`.
+    pub(crate) before: Option<(String, Vec<Field>)>,
 }
 
 impl Shape {
@@ -102,10 +104,11 @@ fn envelope(fields: &[Field], placeholder: &str) -> Shape {
     let children = |name| find(fields, name).map_or(&[][..], |field| field.children.as_slice());
     let (before, after, source) = (children("before"), children("after"), children("source"));
     let op = find(fields, "op").map_or_else(|| "null".to_owned(), |field| field.expr.clone());
-    let mut payload = Vec::new();
+    let (mut payload, mut of_before) = (Vec::new(), Vec::new());
     let gone = before.iter().filter(|field| find(after, &field.name).is_none());
     for field in after.iter().chain(gone).filter(|field| field.type_name != NULL) {
         let (in_before, in_after) = (find(before, &field.name), find(after, &field.name));
+        of_before.extend(in_before.map(|field| logical(field.clone(), placeholder)));
         let expr = |side: Option<&Field>| side.map_or("null".to_owned(), |f| f.expr.clone());
         let (before, after) = (expr(in_before), expr(in_after));
         let expr = format!("case when {op} = 'd' then {before} else {after} end");
@@ -122,12 +125,15 @@ fn envelope(fields: &[Field], placeholder: &str) -> Shape {
         .filter_map(|(kind, fields, name, us)| Some((kind, instant(find(fields, name)?, us))));
     Shape {
         kind: Kind::Envelope,
-        payload,
-        op,
         times: times.collect(),
         lsn: find(source, "lsn").map(position),
         offset: None,
         snapshot: find(source, "snapshot").map(text),
+        before: find(fields, "before")
+            .filter(|_| !payload.is_empty() && of_before.len() == payload.len())
+            .map(|before| (format!("{op} = 'u' and {} is not null", before.expr), of_before)),
+        payload,
+        op,
     }
 }
 
@@ -160,6 +166,7 @@ fn flattened(fields: &[Field], prefix: &str, placeholder: &str) -> Shape {
         lsn,
         offset: find(fields, KAFKA_OFFSET).map(|field| format!("cast({} as ubigint)", field.expr)),
         snapshot: added("source_snapshot").map(text),
+        before: None,
     }
 }
 

@@ -6,8 +6,8 @@ mod summary;
 
 pub use key::{KeyHistory, KeyVersion, key_history};
 pub use summary::{
-    Bucket, Gap, History, KeyCount, PartitionOffset, RejectCount, SchemaChange, TableHistory,
-    history,
+    Bucket, Continuity, Gap, History, KeyCount, PartitionOffset, RejectCount, SchemaChange,
+    TableHistory, history,
 };
 
 pub use html::page;

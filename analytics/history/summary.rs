@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use crate::database;
 use crate::error::Error;
+use crate::load;
 use crate::manifest::{self, Table};
 use crate::rules::Deletes;
 use crate::sql::{list, literal, quote, render};
@@ -68,6 +69,9 @@ pub struct TableHistory {
     /// Offsets that no object has: objects are missing, or the log has markers of transactions.
     pub offset_gaps: Vec<Gap>,
     pub schema_changes: Vec<SchemaChange>,
+    /// None if no file says what rows were before their updates, as envelopes of tables with REPLICA
+    /// IDENTITY FULL do.
+    pub continuity: Option<Continuity>,
     pub order: Option<String>,
     pub time: Option<String>,
     /// The times are those of objects: `as_of` is exact only between objects.
@@ -107,7 +111,16 @@ pub struct Gap {
     pub after: String,
 }
 
-/// A column that came or changed its type.
+/// Whether updates follow from the changes before them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Continuity {
+    /// Updates that say what the row was before, and have a change before them.
+    pub checked: u64,
+    /// Those of them whose row was another one: a change was lost, or is not of this source.
+    pub breaks: u64,
+}
+
+/// A column that came, changed its type, or is not in the newest objects any more.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct SchemaChange {
     pub column: String,
@@ -171,8 +184,26 @@ fn of_table(connection: &Connection, table: &Table, now_us: i64) -> Result<Table
     log_part(connection, &values, &mut history)?;
     versions_part(connection, &values, &mut history)?;
     lists(connection, &values, &mut history)?;
+    history.continuity = continuity(connection, table)?;
     over_time(connection, &values, &mut history)?;
     Ok(history)
+}
+
+/// Where the source did not repeat large values, an image says nothing about them.
+fn continuity(connection: &Connection, table: &Table) -> Result<Option<Continuity>, Error> {
+    let changes = quote(&table.changes());
+    let any = format!("select 1 from {changes} where _before is not null limit 1");
+    if table.columns.iter().any(|column| column.toast) || !connection.prepare(&any)?.exists([])? {
+        return Ok(None);
+    }
+    let columns = table.column_names().map(quote).enumerate();
+    let (keys, image) = (list("", table.key_names()), load::image_md5(columns));
+    let values = [("changes", changes.as_str()), ("keys", &keys), ("image", &image)];
+    let statement = render(include_str!("../sql/report_continuity.sql"), &values);
+    let found = connection.query_row(&statement, [], |row| {
+        Ok(Continuity { checked: row.get(0)?, breaks: row.get(1)? })
+    })?;
+    Ok(Some(found))
 }
 
 type Values<'a> = [(&'a str, &'a str); 7];
@@ -279,6 +310,14 @@ fn lists(
             })
         })?
         .collect::<Result<_, _>>()?;
+    let mut dropped = rows(include_str!("../sql/report_dropped.sql"))?;
+    let dropped = dropped.query_map([], |row| {
+        let (column, change) = (row.get(0)?, "dropped".to_owned());
+        Ok(SchemaChange { column, change, object: row.get(1)?, at: row.get(2)? })
+    })?;
+    for change in dropped {
+        history.schema_changes.push(change?);
+    }
     Ok(())
 }
 

@@ -2,4 +2,4 @@
 create or replace temp table _affected as
 select {keys} from _replaced
 union
-select {keys} from {changes} where _op <> 't' and ({all} or _obj >= {first_obj})
+select {keys} from {changes} where _op <> 't' and _obj >= {first_obj}

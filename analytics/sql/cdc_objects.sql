@@ -14,5 +14,7 @@ create table if not exists cdc_objects (
   obj bigint not null,
   run_id bigint,
   processed_at timestamp,
+  -- As JSON; NULL where the file does not tell.
+  columns varchar,
   primary key (tbl, uri)
 )

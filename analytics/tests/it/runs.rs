@@ -285,3 +285,54 @@ fn credentials_are_never_printed() {
     let text = format!("{access:?}");
     assert!(!text.contains("hush") && !text.contains("AKIA"), "{text}");
 }
+
+/// More changes than are put into the table at once, beside what a window says of the same files.
+#[test]
+fn a_long_log_gives_what_a_window_says() {
+    let lake = Lake::new();
+    let key = [("cdc.key_fields", "[\"id\"]")];
+    let file = |first: u64, rows: u64| {
+        let rows = format!(
+            "select (hash(i) % 1000)::int as id, (hash(i, 1) % 3)::int as v, repeat('x', (hash(i, 2) % 4)::int) as note,
+                    case when hash(i, 3) % 50 = 0 then 'd' else 'u' end as __op,
+                    (1000 + i)::bigint as __source_ts_ms, (100 + i)::bigint as __source_lsn
+             from range({first}, {}) r(i)",
+            first + rows
+        );
+        lake.parquet("t", (0, first), &rows, &key)
+    };
+    let mut files = vec![file(0, 150_000), file(150_000, 250_000)];
+    lake.run();
+    // The second run has rows that are committed and rows that are not.
+    files.extend([file(400_000, 300_000), file(700_000, 100_000)]);
+    lake.run();
+    let files: Vec<_> = files.iter().map(|file| format!("'{}'", file.display())).collect();
+    let expected = format!(
+        "with change as (
+           select id, v, note, __op = 'd' as gone, make_timestamp(__source_ts_ms * 1000) as ts, __source_lsn as lsn
+           from read_parquet([{}])
+         ), told as (
+           select *, lag(gone) over w as was_gone, lag(v) over w as old_v, lag(note) over w as old_note
+           from change window w as (partition by id order by lsn)
+         ), event as (
+           select * from told
+           where case when gone then not was_gone
+                      else coalesce(was_gone, true) or v <> old_v or note <> old_note end
+         )
+         select id, v, note, ts as effective_from, lead(ts) over w as effective_to, gone,
+                count(*) filter (not gone) over w as _version, lsn as _hi
+         from event window w as (partition by id order by lsn)",
+        files.join(", ")
+    );
+    let columns = "id, v, note, effective_from, effective_to, _version, _hi";
+    let expected = format!("select {columns} from ({expected}) where not gone");
+    let found = format!("select {columns} from t");
+    for (a, b) in [(&expected, &found), (&found, &expected)] {
+        assert_eq!(lake.rows(&format!("{a} except all {b} limit 3")), Vec::<String>::new());
+    }
+    let versions: u64 = lake.rows("select count(*) from t")[0].parse().unwrap();
+    assert!(600_000 < versions, "{versions}");
+    let before = lake.rows("select sum(hash(t)::hugeint) from t");
+    lake.rebuild();
+    assert_eq!(lake.rows("select sum(hash(t)::hugeint) from t"), before);
+}

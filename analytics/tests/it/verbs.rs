@@ -1,7 +1,7 @@
 use std::time::{Duration, UNIX_EPOCH};
 
 use ferroconnect_analytics::{
-    ExportFormat, ExportOf, Stop, compact, doctor, export, history, key_history, query,
+    Continuity, ExportFormat, ExportOf, Stop, compact, doctor, export, history, key_history, query,
     report_page, run, verify,
 };
 
@@ -31,6 +31,68 @@ fn lake() -> Lake {
 
 fn now() -> std::time::SystemTime {
     UNIX_EPOCH + Duration::from_secs(3_610)
+}
+
+/// An update of a table with REPLICA IDENTITY FULL, of id 1.
+fn full(before: &str, after: &str, lsn: u64) -> String {
+    let row = |v: &str| if v == "-" { "null".into() } else { format!("{{'id': 1, 'v': {v}}}") };
+    let op = if before == "-" { "c" } else { "u" };
+    format!(
+        "select {}::STRUCT(id INTEGER, v INTEGER) as before, {}::STRUCT(id INTEGER, v INTEGER) as after,
+                '{op}' as op, {{'ts_ms': {lsn}, 'lsn': {lsn}}} as source",
+        row(before),
+        row(after)
+    )
+}
+
+#[test]
+fn the_report_finds_updates_that_do_not_follow_from_the_change_before() {
+    let lake = Lake::new();
+    let key = [("cdc.key_fields", "[\"id\"]")];
+    let all = |rows: &[String]| rows.join(" union all ");
+    let first = [full("-", "1", 1), full("1", "null", 2), full("null", "3", 3)];
+    lake.parquet("t", (0, 0), &all(&first), &key);
+    lake.run();
+    let of = || history(&lake.config.database, &[], now()).unwrap().tables.remove(0).continuity;
+    let continuity = |checked, breaks| Some(Continuity { checked, breaks });
+    assert_eq!(of(), continuity(2, 0));
+    // Delivered again, and then one that has lost its predecessor.
+    let second = [full("null", "3", 3), full("3", "4", 4), full("5", "6", 6)];
+    lake.parquet("t", (0, 10), &all(&second), &key);
+    lake.run();
+    assert_eq!(of(), continuity(4, 1));
+    let report = history(&lake.config.database, &[], now()).unwrap();
+    let found = doctor(&report).into_iter().find(|finding| finding.what.contains("follow"));
+    assert_eq!(
+        found.map(|finding| finding.what).unwrap_or_default(),
+        "1 of 4 updates do not follow from the change before them: changes are missing, or are not of \
+         this source"
+    );
+    // What a late file brings closes the gap.
+    lake.parquet("t", (0, 5), &full("4", "5", 5), &key);
+    lake.run();
+    assert_eq!(of(), continuity(5, 0));
+}
+
+#[test]
+fn the_report_names_columns_that_were_dropped_and_where() {
+    let lake = Lake::new();
+    let file = |offset, columns: &str, row: &str| {
+        lake.parquet("t", (0, offset), &values(columns, &[row]), &[]);
+    };
+    file(0, "id INTEGER, a INTEGER, b INTEGER, __deleted VARCHAR", "(1, 1, 1, 'false')");
+    file(20, "id INTEGER, b INTEGER, __deleted VARCHAR", "(1, 3, 'false')");
+    file(30, "id INTEGER, a INTEGER, __deleted VARCHAR", "(1, 4, 'false')");
+    lake.run();
+    // An older file that comes late tells nothing of what is now.
+    file(10, "id INTEGER, b INTEGER, __deleted VARCHAR", "(1, 2, 'false')");
+    lake.run();
+    let report = history(&lake.config.database, &[], now()).unwrap();
+    let changes = report.tables[0].schema_changes.iter();
+    let dropped: Vec<_> = changes.filter(|change| change.change == "dropped").collect();
+    assert_eq!(dropped.iter().map(|change| change.column.as_str()).collect::<Vec<_>>(), ["b"]);
+    assert!(dropped[0].object.as_ref().unwrap().ends_with("+0000000030.snappy.parquet"));
+    assert!(report_page(&report).contains("<td>b</td><td>dropped</td>"));
 }
 
 #[test]

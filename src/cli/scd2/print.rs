@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use ferroconnect_analytics::{
-    Check, Difference, Finding, History, KeyHistory, Plan, RunReport, Status,
+    Check, Continuity, Difference, Finding, History, KeyHistory, Plan, RunReport, Status,
 };
 
 use crate::cli::{EXIT_LOOK, table};
@@ -140,6 +140,7 @@ pub(super) fn history(history: &History) {
             ("zero-length versions", of.zero_length_versions.to_string()),
             ("first event", of.first_event.clone().unwrap_or_default()),
             ("last event", of.last_event.clone().unwrap_or_default()),
+            ("continuity", of.continuity.map(continuity).unwrap_or_default()),
             ("order", of.order.clone().unwrap_or_default()),
             ("time", of.time.clone().unwrap_or_default()),
         ];
@@ -155,6 +156,10 @@ pub(super) fn history(history: &History) {
         }
         println!();
     }
+}
+
+fn continuity(of: Continuity) -> String {
+    format!("{} of {} updates do not follow from the change before", of.breaks, of.checked)
 }
 
 /// The versions of a key; a star marks what each has changed.
