@@ -1,4 +1,7 @@
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use ferroconnect_analytics::{Error, S3Access, run};
@@ -117,4 +120,69 @@ fn a_bucket_that_cannot_be_listed_is_named() {
         assert!(matches!(error, Error::List { .. }), "{name}: {error}");
         assert!(error.to_string().contains(&config.source), "{name}: {error}");
     }
+}
+
+/// The address of a proxy before the S3 server that answers so many requests for objects with 503.
+fn busy(server: &str, answers: &Arc<AtomicU32>) -> String {
+    let server = server.trim_start_matches("http://").trim_end_matches('/').to_owned();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    let answers = Arc::clone(answers);
+    std::thread::spawn(move || {
+        for client in listener.incoming().map_while(Result::ok) {
+            let (server, answers) = (server.clone(), Arc::clone(&answers));
+            std::thread::spawn(move || answer(client, &server, &answers));
+        }
+    });
+    address
+}
+
+/// One request a connection: the header that says so is none of those that are signed.
+fn answer(mut client: TcpStream, server: &str, answers: &AtomicU32) -> std::io::Result<()> {
+    let (mut head, mut byte) = (Vec::new(), [0]);
+    while !head.ends_with(b"\r\n\r\n") {
+        client.read_exact(&mut byte)?;
+        head.push(byte[0]);
+    }
+    let line = String::from_utf8_lossy(&head).lines().next().unwrap_or_default().to_owned();
+    let is_object = line.starts_with("GET ") && line.contains(".parquet");
+    let left = |left: u32| left.checked_sub(1);
+    if is_object && answers.fetch_update(Ordering::SeqCst, Ordering::SeqCst, left).is_ok() {
+        return client.write_all(
+            b"HTTP/1.1 503 Slow Down\r\ncontent-length: 0\r\nconnection: close\r\n\r\n",
+        );
+    }
+    let mut upstream = TcpStream::connect(server)?;
+    head.truncate(head.len() - 2);
+    head.extend_from_slice(b"connection: close\r\n\r\n");
+    upstream.write_all(&head)?;
+    std::io::copy(&mut upstream, &mut client)?;
+    Ok(())
+}
+
+#[test]
+fn a_busy_store_is_asked_again_and_one_that_stays_so_is_named_with_the_object() {
+    let mut bucket = Bucket::new();
+    bucket.put(0, "(1, 1, 'false')");
+    bucket.put(1, "(1, 2, 'false')");
+    let answers = Arc::new(AtomicU32::new(3));
+    let direct = bucket.lake.config.s3.endpoint.clone().unwrap();
+    let proxy = busy(&direct, &answers);
+    bucket.lake.config.s3.endpoint = Some(proxy.clone());
+    assert_eq!(bucket.lake.run().tables[0].objects, 2);
+    assert_eq!(answers.load(Ordering::SeqCst), 0, "the proxy was in between");
+
+    bucket.lake.config.s3.endpoint = Some(direct);
+    bucket.put(2, "(1, 3, 'false')");
+    bucket.lake.config.s3.endpoint = Some(proxy);
+    answers.store(u32::MAX, Ordering::SeqCst);
+    let report = run(&bucket.lake.config, &bucket.lake.options(), &mut |_| {}).unwrap();
+    let error = report.tables[0].error.clone().unwrap_or_default();
+    assert!(error.contains("+0+0000000002.snappy.parquet") && error.contains("503"), "{error}");
+    assert_eq!(bucket.lake.rows("select v from products order by v"), ["1", "2"]);
+    assert!(!staging(&bucket.lake).exists());
+
+    answers.store(0, Ordering::SeqCst);
+    bucket.lake.run();
+    assert_eq!(bucket.lake.rows("select v from products order by v"), ["1", "2", "3"]);
 }
