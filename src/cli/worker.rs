@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use clap::Args;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -111,6 +111,8 @@ async fn serve(
     logs: LogControl,
 ) -> anyhow::Result<ExitCode> {
     let started = Instant::now();
+    // From the beginning: a signal that comes while the worker starts ends it as well.
+    let mut signals = Signals::new()?;
     let bound = rest::bind(&mut config).await?;
     let listener = config.listeners.advertised();
     let address = listener.url(listener.address().0);
@@ -125,7 +127,10 @@ async fn serve(
              it by the setting"
         );
     }
-    let store = connect_store(&config).await?;
+    let store = tokio::select! {
+        store = connect_store(&config) => store?,
+        () = signals.next() => return Ok(ExitCode::SUCCESS),
+    };
     let metrics = Arc::new(Metrics::new());
     let (herder, running) = Herder::start(config, Plugins::builtin(), metrics.clone(), store);
     let shutdown = CancellationToken::new();
@@ -134,13 +139,12 @@ async fn serve(
     for file in files {
         create_if_absent(&herder, &file).await?;
     }
-    wait_for_signal().await?;
+    signals.next().await;
     info!("stopping: tasks drain and store their offsets; a second signal stops at once");
     shutdown.cancel();
     tokio::select! {
         () = running.shutdown() => {}
-        outcome = wait_for_signal() => {
-            outcome?;
+        () = signals.next() => {
             warn!("second signal: stopping at once; records in flight will be repeated");
             return Ok(ExitCode::from(130));
         }
@@ -203,12 +207,25 @@ fn properties_of(file: &Path) -> anyhow::Result<Props> {
     parse_properties(&text).map_err(|reason| anyhow::anyhow!("{}: {reason}", file.display()))
 }
 
-async fn wait_for_signal() -> anyhow::Result<()> {
-    let mut terminate = signal(SignalKind::terminate()).context("cannot handle SIGTERM")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("cannot handle SIGINT")?;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+/// What asks the worker to end.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> anyhow::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate()).context("cannot handle SIGTERM")?,
+            interrupt: signal(SignalKind::interrupt()).context("cannot handle SIGINT")?,
+        })
     }
-    Ok(())
+
+    /// Waits for the next one.
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
 }

@@ -73,6 +73,8 @@ fn judge(error: &ServerError, config: &PostgresConfig) -> (ErrorKind, String) {
                 config.publication.name
             ),
         ),
+        // It lets nobody in at present: it is restored, or a maintenance goes on.
+        "55000" if error.severity == "FATAL" => (ErrorKind::Retriable, String::new()),
         "55000" if error.message.contains("wal_level") => (ErrorKind::Config, wal_level_remedy()),
         "55000" | "58P01" => (
             ErrorKind::Fatal,
