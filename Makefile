@@ -19,10 +19,10 @@ down: ## Stop what `make up` started
 test: ## Everything that CI runs: lints, unit and integration tests
 	dev/test
 
-kill-test: install ## Thirty kills of a source and of a sink under load, five minutes of rebalances
+kill-test: install ## Thirty kills of a source and of a sink under load, a minute without Kafka, five minutes of rebalances
 	export FERROCONNECT_DEV_DIR=.dev/kill; trap 'dev/services clean' EXIT; dev/services start; eval "$$(dev/services env)"; \
-	  FERROCONNECT_TEST_KILLS=30 FERROCONNECT_TEST_REBALANCE_SECONDS=300 \
-	  dev/cargo test --features analytics,failpoints --test it -- s3::kill lifecycle::kill
+	  FERROCONNECT_TEST_KILLS=30 FERROCONNECT_TEST_REBALANCE_SECONDS=300 FERROCONNECT_TEST_BROKER_AWAY_SECONDS=60 \
+	  dev/cargo test --features analytics,failpoints --test it -- s3::kill lifecycle::kill lifecycle::exactly_once lifecycle::outside
 
 test-postgres-versions: ## The PostgreSQL source's tests against PostgreSQL 12 to 18
 	dev/test-postgres-versions

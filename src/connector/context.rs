@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use crate::config::{HostMap, Props, SinkDefaults};
+use crate::connector::TransactionContext;
 use crate::data::{SourceOffset, TopicPartition};
 use crate::error::ConnectError;
 use crate::metrics::TaskMetrics;
@@ -35,6 +36,11 @@ pub struct SourceTaskContext {
     pub metrics: Arc<TaskMetrics>,
     /// Reads topics, where the runtime has Kafka.
     pub topics: Option<Arc<dyn Topics>>,
+    /// Records are committed together with the offset that seals them: a seal must describe
+    /// everything before it, or part of it comes twice.
+    pub exactly_once: bool,
+    /// Ends transactions, with exactly-once delivery and `transaction.boundary=connector`.
+    pub transactions: Option<Arc<TransactionContext>>,
 }
 
 /// Reads topics for tasks that take orders from one.

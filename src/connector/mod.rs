@@ -9,6 +9,7 @@ mod context;
 pub mod duckdb;
 pub mod postgres;
 pub mod s3;
+mod transaction;
 
 use std::sync::Arc;
 
@@ -18,6 +19,8 @@ pub use context::{
     ConnectorContext, ErrantRecordReporter, Fenced, FileLedger, SinkFile, SinkTaskContext,
     SourceTaskContext, TopicMessage, TopicReader, Topics,
 };
+
+pub use transaction::{TransactionContext, TransactionEnd, TransactionEnds};
 
 use crate::config::{ConfigError, Props};
 use crate::data::{RecordBatch, SinkBatch, SourceOffset, TopicPartition};
@@ -37,6 +40,17 @@ pub trait Connector: Send + Sync {
     /// When the work cannot be planned.
     fn task_configs(&self, tasks_max: usize) -> Result<Vec<Props>, ConnectError>;
 
+    /// Whether a source hands out each record once when it is given back what was stored with the last
+    /// one. `None`: it does not say (KIP-618).
+    fn exactly_once_support(&self) -> Option<ExactlyOnceSupport> {
+        None
+    }
+
+    /// Whether a source's task ends transactions itself, with its [`TransactionContext`] (KIP-618).
+    fn defines_transaction_boundaries(&self) -> bool {
+        false
+    }
+
     /// Looks at changes of a source's stored offsets before they are made (KIP-875), while the
     /// connector is stopped. `false`: the connector has no opinion, and perhaps positions of its own.
     ///
@@ -45,6 +59,13 @@ pub trait Connector: Send + Sync {
     fn alter_offsets(&self, _changes: &[OffsetChange]) -> Result<bool, ConnectError> {
         Ok(false)
     }
+}
+
+/// What a source says of exactly-once delivery with its configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExactlyOnceSupport {
+    Supported,
+    Unsupported,
 }
 
 /// A change of a stored offset: JSON as the client sent it.

@@ -98,19 +98,26 @@ impl ClientProps<'_> {
         kind: ClientKind,
     ) -> Result<(ClientConfig, Translation), ConnectError> {
         let translation = self.translate(kind)?;
-        if !translation.unknown.is_empty() {
-            let properties = translation.unknown.join(", ");
+        Ok((translation.logged(self.client_id), translation))
+    }
+}
+
+impl Translation {
+    /// The configuration of the client `client_id`, with the unknown properties logged.
+    pub(super) fn logged(&self, client_id: &str) -> ClientConfig {
+        if !self.unknown.is_empty() {
+            let properties = self.unknown.join(", ");
             tracing::warn!(
-                client = self.client_id,
+                client = client_id,
                 properties,
                 "client properties without an equivalent are ignored"
             );
         }
         let mut config = ClientConfig::new();
-        for (key, value) in &translation.settings {
+        for (key, value) in &self.settings {
             config.set(key, value);
         }
-        Ok((config, translation))
+        config
     }
 }
 
@@ -176,6 +183,7 @@ fn translate_one(
         (ClientKind::Producer, "acks" | "linger.ms" | "batch.size" | "compression.type") => key,
         (ClientKind::Producer, "enable.idempotence" | "request.timeout.ms" | "retries") => key,
         (ClientKind::Producer, "max.in.flight.requests.per.connection") => key,
+        (ClientKind::Producer, "transaction.timeout.ms") => key,
         (ClientKind::Producer, "delivery.timeout.ms") => "message.timeout.ms",
         (ClientKind::Producer, "max.request.size") => "message.max.bytes",
         (ClientKind::Producer, "buffer.memory") => {
@@ -249,6 +257,7 @@ const BOUNDS: &[(&str, i64, i64)] = &[
     ("socket.send.buffer.bytes", 0, 100_000_000),
     ("socket.timeout.ms", 10, 300_000),
     ("topic.metadata.refresh.interval.ms", 10, 3_600_000),
+    ("transaction.timeout.ms", 1_000, 2_147_483_647),
 ];
 
 fn within_bounds(key: &str, name: &str, value: &str) -> Result<String, ConnectError> {

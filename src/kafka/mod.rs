@@ -15,9 +15,11 @@ mod key_store;
 mod orphans;
 mod producer;
 mod rebalance;
+mod transactions;
 
 pub use admin::{Admin, CreateOutcome, GroupError, NewTopic};
 pub use client_config::{ClientKind, ClientProps, Translation};
 pub use compacted::{Latest, read_compacted};
 pub use consumer::{Consumer, ConsumerEvent, ConsumerOptions, Message, MessageBatch, Span};
 pub use producer::{MessageHeaders, Outgoing, Producer, Refused, Reports};
+pub use transactions::Ended;

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use rdkafka::ClientConfig;
 use rdkafka::client::ClientContext;
 use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -131,6 +132,11 @@ impl Producer {
     /// When a property cannot be used.
     pub fn new(props: &ClientProps<'_>) -> Result<Self, ConnectError> {
         let (config, _) = props.build(ClientKind::Producer)?;
+        Self::of(config)
+    }
+
+    /// Makes a producer of librdkafka's own settings.
+    pub(super) fn of(config: ClientConfig) -> Result<Self, ConnectError> {
         let shared = Arc::new(Shared::default());
         let context = Context(shared.clone());
         let inner = BaseProducer::from_config_and_context(&config, context)
@@ -157,9 +163,7 @@ impl Producer {
     /// # Errors
     /// [`Refused::Full`] when the queue is full; [`Refused::Failed`] otherwise.
     pub fn send(&self, message: &mut Outgoing<'_>, group: u64) -> Result<(), Refused> {
-        let Some(inner) = &self.inner else {
-            unreachable!("the producer lives until it is dropped")
-        };
+        let inner = self.inner();
         let opaque = usize::try_from(group).expect("pointers have 64 bits on every target");
         let record: BaseRecord<'_, [u8], [u8], usize> = BaseRecord {
             topic: message.topic,
@@ -213,6 +217,18 @@ impl Producer {
         if self.shared.fatal().is_some() { Err(self.fatal_error()) } else { Ok(()) }
     }
 
+    /// librdkafka's producer, for a call that blocks.
+    pub(super) fn native(&self) -> Arc<BaseProducer<Context>> {
+        self.inner().clone()
+    }
+
+    fn inner(&self) -> &Arc<BaseProducer<Context>> {
+        let Some(inner) = &self.inner else {
+            unreachable!("the producer lives until it is dropped")
+        };
+        inner
+    }
+
     fn fatal_error(&self) -> ConnectError {
         let reason = self.shared.fatal().clone().unwrap_or_else(|| "no reason given".to_owned());
         ConnectError::retriable("the Kafka producer cannot go on and has to be replaced")
@@ -230,7 +246,7 @@ impl Drop for Producer {
     }
 }
 
-struct Context(Arc<Shared>);
+pub(super) struct Context(Arc<Shared>);
 
 impl ClientContext for Context {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, text: &str) {

@@ -233,6 +233,34 @@ impl Instrument for Size {
     }
 }
 
+/// Numbers of which the recent minimum shows, too.
+#[derive(Debug, Default)]
+pub struct Span(Recent);
+
+impl Span {
+    pub fn record(&self, value: u64) {
+        self.0.record(value, Instant::now());
+    }
+}
+
+impl Instrument for Span {
+    const SERIES: &'static [Series] = &[
+        gauge("_min", ", at least of late"),
+        gauge("_max", ", at most of late"),
+        gauge("_avg", ", on average of late"),
+    ];
+
+    fn read(&self, series: usize, now: Instant, visit: &mut Visit<'_>) {
+        let recent = self.0.summary(now);
+        let number = match series {
+            0 => recent.min(),
+            1 => recent.max(),
+            _ => recent.average(),
+        };
+        visit(None, Reading::Value(number));
+    }
+}
+
 /// Durations of which the recent maximum and average show, in milliseconds.
 #[derive(Debug, Default)]
 pub struct Timing(Recent);
@@ -433,6 +461,7 @@ struct Sample {
     began: Instant,
     count: u64,
     sum: u64,
+    min: u64,
     max: u64,
 }
 
@@ -440,6 +469,7 @@ struct Sample {
 struct Summary {
     count: u64,
     sum: u64,
+    min: u64,
     max: u64,
     /// Since the first sample that counts began; a whole window at least, but for the present one.
     elapsed: Duration,
@@ -454,11 +484,12 @@ impl Recent {
             if samples.len() == SAMPLES {
                 samples.pop_front();
             }
-            samples.push_back(Sample { began: now, count: 0, sum: 0, max: 0 });
+            samples.push_back(Sample { began: now, count: 0, sum: 0, min: u64::MAX, max: 0 });
         }
         let last = samples.back_mut().expect("one was pushed when there was none");
         last.count += 1;
         last.sum = last.sum.saturating_add(value);
+        last.min = last.min.min(value);
         last.max = last.max.max(value);
     }
 
@@ -466,10 +497,12 @@ impl Recent {
         let samples = lock(&self.0);
         let age = |sample: &Sample| now.saturating_duration_since(sample.began);
         let counting = samples.iter().filter(|sample| age(sample) < SPAN);
-        let mut summary = Summary { count: 0, sum: 0, max: 0, elapsed: Duration::ZERO };
+        let mut summary =
+            Summary { count: 0, sum: 0, min: u64::MAX, max: 0, elapsed: Duration::ZERO };
         for sample in counting {
             summary.count += sample.count;
             summary.sum = summary.sum.saturating_add(sample.sum);
+            summary.min = summary.min.min(sample.min);
             summary.max = summary.max.max(sample.max);
             summary.elapsed = summary.elapsed.max(age(sample));
         }
@@ -486,6 +519,10 @@ impl Summary {
 
     fn average(&self) -> f64 {
         if self.count == 0 { f64::NAN } else { self.sum as f64 / self.count as f64 }
+    }
+
+    fn min(&self) -> f64 {
+        if self.count == 0 { f64::NAN } else { self.min as f64 }
     }
 
     fn max(&self) -> f64 {

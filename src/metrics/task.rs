@@ -13,7 +13,7 @@ use prometheus_client::encoding::EncodeMetric;
 
 use super::histogram::{FileSizes, Latencies};
 use super::instrument::{
-    By, Counter, Gauge, Instrument, Level, Meter, Outcomes, Series, Size, StateTimes, Table,
+    By, Counter, Gauge, Instrument, Level, Meter, Outcomes, Series, Size, Span, StateTimes, Table,
     Timing, Total, Visit,
 };
 
@@ -78,6 +78,8 @@ task_metrics! {
     poll_batch: Timing, SOURCE, "kafka_connect_source_task_poll_batch";
     /// Records handed to Kafka and not yet acknowledged
     source_record_active: Level, SOURCE, "kafka_connect_source_task_source_record_active_count";
+    /// Records of a transaction, with exactly-once delivery
+    transaction_size: Span, SOURCE, "kafka_connect_source_task_transaction_size";
 
     /// Records consumed from Kafka, before transforms
     sink_record_read: Meter, SINK, "kafka_connect_sink_task_sink_record_read";

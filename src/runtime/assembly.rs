@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use crate::config::{Props, Resolved, with_prefix};
-use crate::connector::{Connector, ConnectorContext, SinkTaskContext, SourceTaskContext};
+use crate::connector::{
+    Connector, ConnectorContext, SinkTaskContext, SourceTask, SourceTaskContext,
+};
 use crate::converter::{Converter, ConverterContext, HeaderConverter, Role};
 use crate::error::{ConnectError, ErrorKind};
 use crate::metrics::{Metrics, TaskMetrics, TaskSide};
-use crate::plugin::{Constructor, Plugin, PluginKind, Plugins, converter_of};
+use crate::plugin::{Constructor, NewSourceTask, Plugin, PluginKind, Plugins, converter_of};
 use crate::runtime::chain::Chain;
 use crate::runtime::connector_config::{
     CONNECTOR_CLASS, HEADER_CONVERTER, KEY_CONVERTER, TASKS_MAX, TASKS_MAX_ENFORCE, TOPICS,
@@ -15,6 +17,7 @@ use crate::runtime::connector_config::{
 };
 use crate::runtime::entity::{ConnectorKind, TaskId};
 use crate::runtime::errant::ErrantRecords;
+use crate::runtime::exactly_once::{Opened, Opening};
 use crate::runtime::ledger::Ledger;
 use crate::runtime::panics;
 use crate::runtime::resolution::resolved;
@@ -22,6 +25,7 @@ use crate::runtime::sink_task::{SinkTaskParts, run_sink_task};
 use crate::runtime::source_task::{SourceTaskParts, run_source_task};
 use crate::runtime::task::TaskControl;
 use crate::runtime::topic_reader::WorkerTopics;
+use crate::runtime::transactions::Transactional;
 use crate::runtime::worker_config::{ConverterConfig, WorkerConfig};
 use crate::store::{Lease, Store};
 
@@ -40,14 +44,27 @@ pub(crate) struct Assembly {
 /// A task, ready to run.
 pub(crate) enum PreparedTask {
     Source(Box<SourceTaskParts>),
+    /// Made once its transactions are open.
+    ExactlyOnceSource(Box<Opening>, MakeSource),
     Sink(Box<SinkTaskParts>),
 }
+
+/// Makes a source task that goes on at the offsets that were opened.
+pub(crate) type MakeSource =
+    Box<dyn FnOnce(Opened) -> Result<SourceTaskParts, ConnectError> + Send>;
 
 impl PreparedTask {
     /// Runs the task until it is cancelled or fails; a panic is a failure.
     pub(crate) async fn run(self, control: TaskControl) -> Result<(), ConnectError> {
         match self {
             Self::Source(parts) => panics::caught_async(run_source_task(*parts, control)).await,
+            Self::ExactlyOnceSource(opening, make) => {
+                let Some(opened) = opening.open_when_possible(&control).await? else {
+                    return Ok(());
+                };
+                let parts = panics::caught(|| make(opened))?;
+                panics::caught_async(run_source_task(parts, control)).await
+            }
             Self::Sink(parts) => panics::caught_async(run_sink_task(*parts, control)).await,
         }
     }
@@ -152,24 +169,31 @@ impl Assembly {
         match plugin.constructor {
             Constructor::Source { task: construct, .. } => {
                 let metrics = metrics(TaskSide::Source);
-                let context = SourceTaskContext {
-                    connector: id.connector.clone(),
-                    task: id.task,
-                    offsets: self.store.source_offsets(&id.connector).await?,
-                    hosts: Arc::clone(&self.worker.hosts),
-                    defaults: Arc::clone(&self.worker.sink_defaults),
-                    metrics: Arc::clone(&metrics),
-                    topics: Some(Arc::new(WorkerTopics::new(
-                        Arc::clone(&self.worker),
-                        &id.connector,
-                    ))),
+                let source = Source { construct, task_config: task_config.clone() };
+                let context = self.source_context(id, Arc::clone(&metrics));
+                let stages = panics::caught(|| self.stages(config))?;
+                let parts = self.source_parts(id, lease, config, metrics, stages);
+                let Some(topic) = self.worker.exactly_once.clone() else {
+                    let offsets = self.store.source_offsets(&id.connector).await?;
+                    let context = SourceTaskContext { offsets, ..context };
+                    let parts = panics::caught(|| source.complete(parts, context, None))?;
+                    return Ok(PreparedTask::Source(Box::new(parts)));
                 };
-                let parts = panics::caught(|| {
-                    let task = construct(task_config, context)?;
-                    let stages = self.stages(config)?;
-                    Ok(self.source_parts(id, lease, config, metrics, task, stages))
-                })?;
-                Ok(PreparedTask::Source(Box::new(parts)))
+                let opening = Opening {
+                    id: id.clone(),
+                    lease: lease.clone(),
+                    store: self.store.clone(),
+                    config: config.clone(),
+                    worker: Arc::clone(&self.worker),
+                    topic,
+                };
+                let make = move |opened: Opened| {
+                    let Opened { transactional, offsets } = opened;
+                    let transactions = transactional.context.clone();
+                    let context = SourceTaskContext { offsets, transactions, ..context };
+                    source.complete(parts, context, Some(transactional))
+                };
+                Ok(PreparedTask::ExactlyOnceSource(Box::new(opening), Box::new(make)))
             }
             Constructor::Sink { task: construct, .. } => {
                 let metrics = metrics(TaskSide::Sink);
@@ -195,27 +219,46 @@ impl Assembly {
         }
     }
 
+    /// What a source task is given, but for its offsets.
+    fn source_context(&self, id: &TaskId, metrics: Arc<TaskMetrics>) -> SourceTaskContext {
+        SourceTaskContext {
+            connector: id.connector.clone(),
+            task: id.task,
+            offsets: Vec::new(),
+            hosts: Arc::clone(&self.worker.hosts),
+            defaults: Arc::clone(&self.worker.sink_defaults),
+            metrics,
+            topics: Some(Arc::new(WorkerTopics::new(Arc::clone(&self.worker), &id.connector))),
+            exactly_once: self.worker.exactly_once.is_some(),
+            transactions: None,
+        }
+    }
+
+    /// Everything of a source task but the task itself.
     fn source_parts(
         &self,
         id: &TaskId,
         lease: &Lease,
         config: &Props,
         metrics: Arc<TaskMetrics>,
-        task: Box<dyn crate::connector::SourceTask>,
         stages: Stages,
-    ) -> SourceTaskParts {
-        SourceTaskParts {
-            id: id.clone(),
-            lease: lease.clone(),
-            store: self.store.clone(),
-            config: config.clone(),
-            worker: Arc::clone(&self.worker),
+    ) -> impl FnOnce(Box<dyn SourceTask>, Option<Transactional>) -> SourceTaskParts + Send + use<>
+    {
+        let (id, lease, store) = (id.clone(), lease.clone(), self.store.clone());
+        let (config, worker) = (config.clone(), Arc::clone(&self.worker));
+        move |task, transactional| SourceTaskParts {
+            id,
+            lease,
+            store,
+            config,
+            worker,
             metrics,
             task,
             chain: stages.chain,
             key_converter: stages.key_converter,
             value_converter: stages.value_converter,
             header_converter: stages.header_converter,
+            transactional,
         }
     }
 
@@ -295,6 +338,24 @@ impl Assembly {
 
     fn known_plugin(&self, config: &Props) -> Result<&Arc<Plugin>, ConnectError> {
         self.plugin(config).ok_or_else(|| no_connector(config))
+    }
+}
+
+/// Makes a source's task.
+struct Source {
+    construct: NewSourceTask,
+    task_config: Props,
+}
+
+impl Source {
+    fn complete(
+        self,
+        parts: impl FnOnce(Box<dyn SourceTask>, Option<Transactional>) -> SourceTaskParts,
+        context: SourceTaskContext,
+        transactional: Option<Transactional>,
+    ) -> Result<SourceTaskParts, ConnectError> {
+        let task = (self.construct)(&self.task_config, context)?;
+        Ok(parts(task, transactional))
     }
 }
 

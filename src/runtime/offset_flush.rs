@@ -16,7 +16,7 @@ use crate::error::{ConnectError, ErrorKind};
 use crate::metrics::TaskMetrics;
 use crate::runtime::ledger::task_error;
 use crate::runtime::task::{Backoff, Condition};
-use crate::store::{Lease, Store};
+use crate::store::{Lease, Store, Truth};
 
 /// After this a topic that still gets records is recorded again, should its record have been reset.
 const TOPICS_AGAIN: Duration = Duration::from_secs(30);
@@ -28,6 +28,7 @@ pub(super) struct FlushTo {
     pub(super) committer: Arc<dyn OffsetCommitter>,
     pub(super) metrics: Arc<TaskMetrics>,
     pub(super) interval: Duration,
+    pub(super) truth: Truth,
 }
 
 /// What is to be stored: the newest offset of each source partition, and the topics.
@@ -198,11 +199,15 @@ impl Storing {
         }
         fail::fail_point!("source.before-store");
         let began = Instant::now();
-        self.to.store.put_source_offsets(&self.to.lease, &moved).await.map_err(task_error)?;
+        let FlushTo { store, lease, truth, metrics, .. } = &self.to;
+        store.put_source_offsets(lease, &moved, *truth).await.map_err(task_error)?;
         fail::fail_point!("source.after-store");
-        self.to.metrics.offset_commit.record(began.elapsed());
-        self.to.metrics.offset_commit_outcomes.success();
-        self.to.metrics.offset_commits.inc();
+        // Of a mirror the transactions have counted the commits.
+        if *truth == Truth::Here {
+            metrics.offset_commit.record(began.elapsed());
+            metrics.offset_commit_outcomes.success();
+            metrics.offset_commits.inc();
+        }
         for offset in &moved {
             if let Err(error) = self.to.committer.commit(offset).await {
                 let error = error.trace();

@@ -6,7 +6,9 @@ use crate::connector::OffsetChange;
 use crate::data::TopicPartition;
 use crate::error::ConnectError;
 use crate::kafka::GroupError;
+use crate::runtime::connector_config::TASKS_MAX;
 use crate::runtime::entity::{ConnectorKind, ConnectorOffset, HerderError, TargetState};
+use crate::runtime::exactly_once::{AlterError, alter_recorded};
 use crate::runtime::herder::{Answer, Herder, internal};
 use crate::runtime::panics;
 use crate::store::StoredConnector;
@@ -79,7 +81,7 @@ impl Herder {
             }
             ConnectorKind::Source | ConnectorKind::Unknown => {
                 let judged = self.judge(name, &connector, changes)?;
-                self.change_source_offsets(name, changes).await?;
+                self.change_source_offsets(&connector, changes).await?;
                 Ok(Change::Alter.done(judged))
             }
         }
@@ -109,7 +111,7 @@ impl Herder {
                     })
                     .collect();
                 let judged = self.judge(name, &connector, &changes)?;
-                self.change_source_offsets(name, &changes).await?;
+                self.change_source_offsets(&connector, &changes).await?;
                 Ok(Change::Reset.done(judged))
             }
         }
@@ -147,7 +149,12 @@ impl Herder {
         panics::caught(|| connector.alter_offsets(changes)).map_err(internal)
     }
 
-    async fn change_source_offsets(&self, name: &str, changes: &[OffsetChange]) -> Answer<()> {
+    async fn change_source_offsets(
+        &self,
+        connector: &StoredConnector,
+        changes: &[OffsetChange],
+    ) -> Answer<()> {
+        let name = &connector.name;
         let stored = self.source_offsets_as_stored(name).await?;
         let mut texts = Vec::with_capacity(changes.len());
         for change in changes {
@@ -161,8 +168,36 @@ impl Herder {
             let partition = same.map_or_else(|| text(partition), |(text, _)| text.clone());
             texts.push((partition, change.offset.as_ref().map(text)));
         }
+        self.alter_recorded(connector, &texts).await?;
         let changed = self.change()?.alter_source_offsets(name, &texts).await;
         still_stopped(changed.map_err(internal)?, name)
+    }
+
+    /// With exactly-once delivery the offsets topic comes first: it says where the tasks go on.
+    async fn alter_recorded(
+        &self,
+        connector: &StoredConnector,
+        changes: &[(String, Option<String>)],
+    ) -> Answer<()> {
+        let worker = &self.shared.assembly.worker;
+        let Some(topic) = &worker.exactly_once else { return Ok(()) };
+        let tasks = connector.config.get(TASKS_MAX).and_then(|tasks| tasks.trim().parse().ok());
+        let of = (&connector.config, tasks.unwrap_or(1));
+        let altered = alter_recorded((worker, topic), &connector.name, of, changes).await;
+        altered.map_err(|error| {
+            let (text, cause) = match error {
+                AlterError::Fencing(cause) => (
+                    "Failed to perform zombie fencing for source connector prior to modifying offsets"
+                        .to_owned(),
+                    cause,
+                ),
+                AlterError::Writing(cause) => (
+                    format!("Failed to modify offsets for connector {}", connector.name),
+                    cause,
+                ),
+            };
+            internal(ConnectError::retriable(text).because(cause))
+        })
     }
 
     fn kind(&self, connector: &StoredConnector) -> ConnectorKind {

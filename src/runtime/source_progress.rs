@@ -11,9 +11,11 @@ use crate::error::{ConnectError, ErrorKind};
 use crate::kafka::{Outgoing, Producer, Refused, Reports};
 use crate::metrics::TaskMetrics;
 use crate::runtime::offset_flush::Flusher;
+use crate::runtime::source_transaction::OFFSETS_GROUP;
 use crate::runtime::submitted::Submitted;
-use crate::runtime::task::{Condition, TaskControl};
+use crate::runtime::task::{Condition, TaskControl, reached};
 use crate::runtime::tolerance::{Stage, Tolerance, Verdict};
+use crate::runtime::transactions::Transactions;
 
 /// Reports are looked at this long after the first one: looking at each would cost a wake-up each.
 const REPORTS_GATHER: Duration = Duration::from_millis(20);
@@ -30,13 +32,13 @@ const UNSTORED_BYTES_MAX: usize = 64 << 20;
 
 /// The producer, the groups it has not acknowledged, and the storing of those it has.
 pub(super) struct Progress {
-    producer: Producer,
-    submitted: Submitted,
+    pub(super) producer: Producer,
+    pub(super) submitted: Submitted,
     flusher: Flusher,
     reports: Reports,
     tolerance: Tolerance,
-    metrics: Arc<TaskMetrics>,
-    control: TaskControl,
+    pub(super) metrics: Arc<TaskMetrics>,
+    pub(super) control: TaskControl,
     /// Topics used since offsets were wanted last; `None` when topics are not tracked.
     topics: Option<BTreeMap<Arc<str>, Instant>>,
     bytes_while_failing: usize,
@@ -44,7 +46,9 @@ pub(super) struct Progress {
     unacknowledged_since: Option<Instant>,
     /// Why the source cannot be read, and why Kafka takes nothing, at present.
     source_trouble: Option<Condition>,
-    kafka_trouble: Option<Condition>,
+    pub(super) kafka_trouble: Option<Condition>,
+    /// With exactly-once delivery.
+    pub(super) transactions: Option<Transactions>,
 }
 
 /// Whether a message was handed over.
@@ -77,7 +81,13 @@ impl Progress {
             unacknowledged_since: None,
             source_trouble: None,
             kafka_trouble: None,
+            transactions: None,
         }
+    }
+
+    /// Sends in transactions from now on.
+    pub(super) fn with_transactions(self, transactions: Option<Transactions>) -> Self {
+        Self { transactions, ..self }
     }
 
     /// Hands a message over, waiting for room. A record that can never be sent is an error of the
@@ -86,6 +96,9 @@ impl Progress {
     /// # Errors
     /// Why the message was refused, or why the task cannot go on.
     pub(super) async fn send(&mut self, mut message: Outgoing<'_>) -> Result<Sent, ConnectError> {
+        if let Some(transactions) = &mut self.transactions {
+            transactions.add_record(&self.producer)?;
+        }
         let group = self.submitted.open_group();
         loop {
             match self.producer.send(&mut message, group) {
@@ -104,7 +117,7 @@ impl Progress {
         Ok(Sent::Yes)
     }
 
-    async fn wait_for_room(&mut self) -> Result<(), ConnectError> {
+    pub(super) async fn wait_for_room(&mut self) -> Result<(), ConnectError> {
         let cancelled = self.control.cancel.clone();
         tokio::select! {
             () = cancelled.cancelled() => {}
@@ -116,6 +129,9 @@ impl Progress {
 
     /// Ends a group: all messages so far are described by `offset`.
     pub(super) fn seal(&mut self, offset: SourceOffset) {
+        if let Some(transactions) = &mut self.transactions {
+            transactions.seal(&offset);
+        }
         self.submitted.seal(offset);
     }
 
@@ -132,10 +148,34 @@ impl Progress {
     /// # Errors
     /// When messages were lost and are not to be skipped, or the producer is broken.
     pub(super) fn settle(&mut self) -> Result<(), ConnectError> {
+        let taken = self.take_in_reports();
+        // In a transaction what has arrived is durable only when it is committed.
+        if self.transactions.is_none() {
+            self.store_committable();
+        }
+        self.show();
+        taken
+    }
+
+    /// Has everything stored before which nothing is missing.
+    pub(super) fn store_committable(&mut self) {
+        let committable = self.submitted.take_committable();
+        if !committable.is_empty() {
+            let mut untracked = BTreeMap::new();
+            self.flusher.want(committable, self.topics.as_mut().unwrap_or(&mut untracked));
+        }
+    }
+
+    /// Takes the reports in.
+    ///
+    /// # Errors
+    /// As [`Progress::settle`].
+    pub(super) fn take_in_reports(&mut self) -> Result<(), ConnectError> {
         self.producer.take_reports(&mut self.reports);
         let mut reports = std::mem::take(&mut self.reports);
         self.watch_brokers(!reports.delivered.is_empty());
-        for (group, count) in reports.delivered.drain(..) {
+        let of_records = |(group, _): &(u64, u32)| *group != OFFSETS_GROUP;
+        for (group, count) in reports.delivered.drain(..).filter(of_records) {
             self.submitted.acknowledge(group, count);
             self.metrics.source_record_write.inc_by(count.into());
             self.metrics.progressed();
@@ -144,12 +184,6 @@ impl Progress {
         let lost = self.settle_failures(&mut reports);
         reports.clear();
         self.reports = reports;
-        let committable = self.submitted.take_committable();
-        if !committable.is_empty() {
-            let mut untracked = BTreeMap::new();
-            self.flusher.want(committable, self.topics.as_mut().unwrap_or(&mut untracked));
-        }
-        self.show();
         lost?;
         self.producer.check()
     }
@@ -170,11 +204,15 @@ impl Progress {
     }
 
     fn settle_failures(&mut self, reports: &mut Reports) -> Result<(), ConnectError> {
-        let verdict = |error: &ConnectError| {
-            self.tolerance.judge(Stage::KafkaProduce, error.kind(), 0, Duration::ZERO)
+        let skipped = |error: &ConnectError| {
+            let verdict =
+                self.tolerance.judge(Stage::KafkaProduce, error.kind(), 0, Duration::ZERO);
+            // A transaction takes all its records along, or none.
+            verdict == Verdict::Skip && self.transactions.is_none()
         };
-        let unforgivable = reports.errors.iter().position(|error| verdict(error) != Verdict::Skip);
-        for (group, count) in reports.failed.drain(..) {
+        let unforgivable = reports.errors.iter().position(|error| !skipped(error));
+        let of_records = |(group, _): &(u64, u32)| *group != OFFSETS_GROUP;
+        for (group, count) in reports.failed.drain(..).filter(of_records) {
             self.metrics.record_failed();
             if unforgivable.is_none() {
                 self.submitted.acknowledge(group, count);
@@ -203,6 +241,7 @@ impl Progress {
             () = gathered => {}
             () = tokio::time::sleep(WAIT_POLL), if 0 < self.submitted.outstanding() => {}
             changed = self.flusher.changed() => changed?,
+            () = reached(self.transactions.as_ref().and_then(Transactions::due_at)) => {}
         }
         self.settle()
     }
@@ -222,11 +261,19 @@ impl Progress {
         self.show();
     }
 
-    fn show(&self) {
+    pub(super) fn show(&self) {
         let storing = || self.flusher.failing().map(|failing| failing.condition);
         let condition =
             self.source_trouble.clone().or_else(|| self.kafka_trouble.clone()).or_else(storing);
         self.control.show(condition);
+    }
+
+    async fn wait_for_reports(&mut self) -> Result<(), ConnectError> {
+        self.settle()?;
+        while 0 < self.submitted.outstanding() {
+            self.turn().await?;
+        }
+        Ok(())
     }
 
     /// Waits for outstanding reports and stores what they allow, within `deadline`.
@@ -236,11 +283,8 @@ impl Progress {
     pub(super) async fn finish(mut self, deadline: Duration) -> Result<(), ConnectError> {
         let until = Instant::now() + deadline;
         let drained = async {
-            self.settle()?;
-            while 0 < self.submitted.outstanding() {
-                self.turn().await?;
-            }
-            Ok(())
+            let arrived = self.wait_for_reports().await;
+            self.end_last_transaction(arrived).await
         };
         // What is not acknowledged in time is repeated by the next run; the rest is stored, for
         // which some of the time is kept.

@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::config::Props;
-use crate::connector::SourceTask;
+use crate::connector::{SourceTask, TransactionEnds};
 use crate::converter::{Converter, HeaderConverter};
 use crate::data::RecordBatch;
 use crate::error::{ConnectError, ErrorKind};
@@ -27,8 +27,9 @@ use crate::runtime::source_record::{Encoded, RecordEncoder, Rejected};
 use crate::runtime::task::{Backoff, Condition, TaskControl};
 use crate::runtime::tolerance::{Stage, StageClasses, Tolerance, Verdict, exceeded};
 use crate::runtime::topic_creation::{TopicCreation, TopicMaker};
+use crate::runtime::transactions::{Transactional, Transactions};
 use crate::runtime::worker_config::WorkerConfig;
-use crate::store::{Lease, Store};
+use crate::store::{Lease, Store, Truth};
 
 /// How long a task may take to let go of what it holds outside, after everything else.
 const STOP_DEADLINE: Duration = Duration::from_secs(5);
@@ -47,6 +48,8 @@ pub struct SourceTaskParts {
     pub key_converter: Box<dyn Converter>,
     pub value_converter: Box<dyn Converter>,
     pub header_converter: Box<dyn HeaderConverter>,
+    /// With exactly-once delivery.
+    pub transactional: Option<Transactional>,
 }
 
 impl fmt::Debug for SourceTaskParts {
@@ -67,6 +70,25 @@ pub async fn run_source_task(
     let mut runner = Runner::new(parts, control)?;
     let outcome = runner.run().await;
     runner.finish(deadline, outcome).await
+}
+
+/// The client id of a task's producer.
+pub(crate) fn producer_id(id: &TaskId) -> String {
+    format!("connector-producer-{id}")
+}
+
+/// The properties of a task's producer.
+pub(crate) fn producer_props<'a>(
+    worker: &'a WorkerConfig,
+    config: &'a Props,
+    client_id: &'a str,
+) -> ClientProps<'a> {
+    ClientProps {
+        bootstrap_servers: &worker.bootstrap_servers,
+        worker: &worker.settings,
+        connector: config,
+        client_id,
+    }
 }
 
 /// Whether the task goes on.
@@ -104,18 +126,22 @@ impl Runner {
         let framework = connector_config(PluginKind::Source).parse(&config)?;
         let tolerance = Tolerance::new(&framework);
         let creation = TopicCreation::new(worker.topic_creation_enable, &config)?;
-        let producer = Producer::new(&ClientProps {
-            bootstrap_servers: &worker.bootstrap_servers,
-            worker: &worker.settings,
-            connector: &config,
-            client_id: &format!("connector-producer-{id}"),
-        })?;
+        let held = (parts.store.clone(), parts.lease.clone());
+        let truth = if parts.transactional.is_some() { Truth::OffsetsTopic } else { Truth::Here };
+        let (producer, transactions) = match parts.transactional {
+            Some(Transactional { producer, offsets_topic, context }) => {
+                let to = (offsets_topic, context);
+                (producer, Some(Transactions::new(&id, held, &framework, &worker, to)))
+            }
+            None => (Producer::new(&producer_props(&worker, &config, &producer_id(&id)))?, None),
+        };
         let flusher = Flusher::start(FlushTo {
             store: parts.store,
             lease: parts.lease,
             committer: task.committer(),
             metrics: metrics.clone(),
             interval: worker.offset_flush_interval,
+            truth,
         });
         let progress = Progress::new(
             producer,
@@ -124,7 +150,8 @@ impl Runner {
             metrics.clone(),
             control.clone(),
             worker.topic_tracking_enable,
-        );
+        )
+        .with_transactions(transactions);
         let encoder = RecordEncoder::new(
             parts.chain,
             parts.key_converter,
@@ -169,6 +196,10 @@ impl Runner {
             if error.kind() != ErrorKind::Retriable {
                 return Err(error);
             }
+            if self.progress.is_unsealed() {
+                let text = "the source broke off inside a transaction, which is begun anew";
+                return Err(ConnectError::retriable(text).because(error));
+            }
             if self.wait_after(&error, backoff.next_delay()).await? == Step::Cancelled {
                 return Ok(());
             }
@@ -189,7 +220,10 @@ impl Runner {
                     self.metrics.poll_batch.record(began.elapsed());
                     return Ok(Some(result));
                 }
-                settled = self.progress.turn() => settled?,
+                settled = self.progress.turn() => {
+                    settled?;
+                    self.progress.end_due_transaction().await?;
+                }
             }
         }
     }
@@ -198,11 +232,15 @@ impl Runner {
     async fn wait_until_wanted(&mut self) -> Result<Step, ConnectError> {
         self.progress.settle()?;
         while self.control.is_paused() || !self.progress.may_poll() {
+            self.progress.rest_transaction().await?;
             let cancel = self.control.cancel.clone();
             tokio::select! {
                 () = cancel.cancelled() => return Ok(Step::Cancelled),
                 () = self.control.pause_changed() => {}
-                settled = self.progress.turn() => settled?,
+                settled = self.progress.turn() => {
+                    settled?;
+                    self.progress.end_due_transaction().await?;
+                }
             }
         }
         Ok(if self.control.cancel.is_cancelled() { Step::Cancelled } else { Step::Next })
@@ -224,15 +262,19 @@ impl Runner {
             tokio::select! {
                 () = self.control.cancel.cancelled() => return Ok(Step::Cancelled),
                 () = &mut pause => return Ok(Step::Next),
-                settled = self.progress.turn() => settled?,
+                settled = self.progress.turn() => {
+                    settled?;
+                    self.progress.end_due_transaction().await?;
+                }
             }
         }
     }
 
     /// Sends the batch's rows and seals its groups.
     async fn send_batch(&mut self) -> Result<Step, ConnectError> {
+        let ends = self.progress.ends_asked(&self.batch)?;
         if self.batch.is_empty() {
-            return Ok(Step::Next);
+            return self.end_empty_batch(&ends).await;
         }
         self.metrics.source_record_poll.inc_by(self.batch.rows.len() as u64);
         self.metrics.batch_size.record(self.batch.rows.len() as u64);
@@ -241,21 +283,46 @@ impl Runner {
         }
         let mut sealed = 0;
         for index in 0..self.batch.rows.len() {
-            self.seal_up_to(index, &mut sealed);
-            if self.send_row(index).await? == Step::Cancelled {
+            let seals = self.batch.seals.get(sealed).is_some_and(|seal| seal.rows <= index);
+            if seals && self.seal_up_to(index, &mut sealed, &ends).await? == Step::Cancelled
+                || self.send_row(index).await? == Step::Cancelled
+            {
                 return Ok(Step::Cancelled);
             }
         }
         fail::fail_point!("source.after-produce");
-        self.seal_up_to(self.batch.rows.len(), &mut sealed);
+        self.seal_up_to(self.batch.rows.len(), &mut sealed, &ends).await
+    }
+
+    /// Seals the groups that end before row `row`, and ends the transaction where it is to end;
+    /// `sealed` of the batch's seals are done.
+    async fn seal_up_to(
+        &mut self,
+        row: usize,
+        sealed: &mut usize,
+        ends: &TransactionEnds,
+    ) -> Result<Step, ConnectError> {
+        while let Some(seal) = self.batch.seals.get(*sealed).filter(|seal| seal.rows <= row) {
+            let rows = seal.rows;
+            self.progress.seal(seal.offset.clone());
+            *sealed += 1;
+            let end = self.progress.end_at(&self.batch, rows, *sealed, ends);
+            if let Some(end) = end
+                && self.progress.end_transaction(end).await? == Sent::Cancelled
+            {
+                return Ok(Step::Cancelled);
+            }
+        }
         Ok(Step::Next)
     }
 
-    /// Seals the groups that end before row `row`; `sealed` of the batch's seals are done.
-    fn seal_up_to(&mut self, row: usize, sealed: &mut usize) {
-        while let Some(seal) = self.batch.seals.get(*sealed).filter(|seal| seal.rows <= row) {
-            self.progress.seal(seal.offset.clone());
-            *sealed += 1;
+    /// A task may end its transaction without having anything to send.
+    async fn end_empty_batch(&mut self, ends: &TransactionEnds) -> Result<Step, ConnectError> {
+        match ends.batch {
+            Some(end) if self.progress.end_transaction(end).await? == Sent::Cancelled => {
+                Ok(Step::Cancelled)
+            }
+            _ => Ok(Step::Next),
         }
     }
 
@@ -295,6 +362,9 @@ impl Runner {
             self.metrics.errors_logged.inc();
         }
         match self.tolerance.judge(stage, error.kind(), 0, Duration::ZERO) {
+            Verdict::Skip if stage == Stage::KafkaProduce && self.progress.is_transactional() => {
+                Err(exceeded(error))
+            }
             Verdict::Skip => {
                 self.metrics.errors_skipped.inc();
                 Ok(())
@@ -333,7 +403,10 @@ impl Runner {
                     tokio::select! {
                         () = cancel.cancelled() => return Ok(Step::Cancelled),
                         prepared = &mut preparing => break prepared,
-                        settled = self.progress.turn() => settled?,
+                        settled = self.progress.turn() => {
+                            settled?;
+                            self.progress.end_due_transaction().await?;
+                        }
                     }
                 }
             };
@@ -353,6 +426,7 @@ impl Runner {
     }
 
     async fn use_topic(&mut self, topic: &Arc<str>) -> Result<(), ConnectError> {
+        self.progress.refuse_offsets_topic(topic)?;
         self.progress.used_topic(topic);
         let mut backoff = Backoff::new();
         loop {

@@ -32,6 +32,10 @@ pub struct WorkerConfig {
     pub header_converter: ConverterConfig,
     /// The shorter of `offset.flush.interval.ms` and 500 ms.
     pub offset_flush_interval: Duration,
+    /// `offset.flush.interval.ms` as it is set: the default of `transaction.boundary.interval.ms`.
+    pub transaction_interval: Duration,
+    /// `exactly.once.source.support=enabled`: where sources' offsets go.
+    pub exactly_once: Option<OffsetsTopic>,
     /// `offset.flush.timeout.ms`
     pub offset_flush_timeout: Duration,
     /// `task.shutdown.graceful.timeout.ms`
@@ -76,6 +80,15 @@ impl fmt::Debug for WorkerConfig {
             .field("settings", &self.settings.keys())
             .finish_non_exhaustive()
     }
+}
+
+/// `offset.storage.*`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OffsetsTopic {
+    pub name: String,
+    pub partitions: i32,
+    /// -1 is the brokers' default.
+    pub replication_factor: i32,
 }
 
 /// A converter class with its own settings.
@@ -136,6 +149,8 @@ impl WorkerConfig {
             offset_flush_interval: millis(
                 parsed.integer("offset.flush.interval.ms").min(OFFSET_FLUSH_INTERVAL_MS_MAX),
             ),
+            transaction_interval: millis(parsed.integer("offset.flush.interval.ms")),
+            exactly_once: exactly_once(&parsed)?,
             offset_flush_timeout: millis(parsed.integer("offset.flush.timeout.ms")),
             task_shutdown_graceful_timeout: millis(
                 parsed.integer("task.shutdown.graceful.timeout.ms"),
@@ -168,6 +183,11 @@ impl WorkerConfig {
 
 /// The worker's keys: those of the original that have an effect here, and ours.
 pub fn definition() -> ConfigDef {
+    let all = keys().into_iter().chain(exactly_once_keys()).chain(listener::keys());
+    ConfigDef::new(all.collect())
+}
+
+fn keys() -> Vec<ConfigKey> {
     let text = |name, default, doc| ConfigKey::new(name, ConfigType::String, doc).default(default);
     let optional = |name, doc| ConfigKey::new(name, ConfigType::String, doc);
     let number = |name, default, doc| {
@@ -176,7 +196,7 @@ pub fn definition() -> ConfigDef {
     let flag = |name, default, doc| ConfigKey::new(name, ConfigType::Boolean, doc).default(default);
     const JSON: &str = "org.apache.kafka.connect.json.JsonConverter";
     const SIMPLE: &str = "org.apache.kafka.connect.storage.SimpleHeaderConverter";
-    let own = vec![
+    vec![
         ConfigKey::new("bootstrap.servers", ConfigType::List, "The Kafka cluster, host:port,...")
             .default("localhost:9092")
             .high(),
@@ -228,8 +248,32 @@ pub fn definition() -> ConfigDef {
         .check(Validator::AtLeast(16 * 1024 * 1024)),
         providers_key(),
         optional("connectors.dir", "Connector files to be created at start if absent"),
-    ];
-    ConfigDef::new(own.into_iter().chain(listener::keys()).collect())
+    ]
+}
+
+/// Of sources that deliver exactly once.
+fn exactly_once_keys() -> [ConfigKey; 4] {
+    let number = |name, default, doc| ConfigKey::new(name, ConfigType::Int, doc).default(default);
+    [
+        ConfigKey::new(
+            "exactly.once.source.support",
+            ConfigType::String,
+            "enabled: sources write in transactions, together with their offsets; disabled, preparing",
+        )
+        .default("disabled")
+        .check(Validator::OneOfAnyCase(&["disabled", "enabled", "preparing"])),
+        ConfigKey::new(
+            "offset.storage.topic",
+            ConfigType::String,
+            "With exactly.once.source.support=enabled: the topic of the sources' offsets",
+        ),
+        number("offset.storage.partitions", "25", "Of that topic when it is made"),
+        number(
+            "offset.storage.replication.factor",
+            "-1",
+            "Of that topic when it is made; -1 as the brokers say",
+        ),
+    ]
 }
 
 /// The key that names config providers.
@@ -242,6 +286,26 @@ fn providers_key() -> ConfigKey {
          EnvVarConfigProvider of org.apache.kafka.common.config.provider) and \
          config.providers.{name}.param.allowed.paths or .allowlist.pattern",
     )
+}
+
+/// Where sources' offsets go, if they deliver exactly once.
+fn exactly_once(parsed: &Parsed) -> Result<Option<OffsetsTopic>, ConnectError> {
+    if !parsed.string("exactly.once.source.support").eq_ignore_ascii_case("enabled") {
+        return Ok(None);
+    }
+    let name = parsed.optional_string("offset.storage.topic").filter(|name| !name.is_empty());
+    let name = name.ok_or_else(|| {
+        ConnectError::config(
+            "the setting offset.storage.topic is missing: with exactly.once.source.support=enabled \
+             sources write their offsets there; set CONNECT_OFFSET_STORAGE_TOPIC",
+        )
+    })?;
+    let number = |key: &str| i32::try_from(parsed.integer(key)).unwrap_or(-1);
+    Ok(Some(OffsetsTopic {
+        name,
+        partitions: number("offset.storage.partitions"),
+        replication_factor: number("offset.storage.replication.factor"),
+    }))
 }
 
 fn millis(number: i64) -> Duration {

@@ -157,7 +157,7 @@ impl WorkerSettings {
             name: name.to_owned(),
             value: if secret && !value.is_empty() { "[hidden]" } else { value }.to_owned(),
             origin,
-            without_effect: is_without_effect(name),
+            without_effect: definition.key(name).is_none() && is_without_effect(name),
         }
     }
 
@@ -271,12 +271,10 @@ const WITHOUT_EFFECT: &[&str] = &[
     "config.storage.topic",
     "connect.protocol",
     "connections.max.idle.ms",
-    "exactly.once.source.support",
     "heartbeat.interval.ms",
     "metadata.max.age.ms",
     "metadata.recovery.strategy",
     "offset.storage.file.filename",
-    "offset.storage.topic",
     "plugin.discovery",
     "plugin.path",
     "rebalance.timeout.ms",

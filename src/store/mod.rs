@@ -25,6 +25,7 @@ pub use connectors::{StoredConnector, TargetState};
 pub use error::StoreError;
 pub use lease::{CONNECTOR_TASK, Heartbeat, Lease, WorkerRow};
 pub use loggers::LoggerChange;
+pub use offsets::Truth;
 pub use sink_file::{SinkFileRow, SinkRecovery, SinkUpload};
 pub use status::{State, StoredStatus};
 pub use task_configs::StoredTask;
@@ -100,6 +101,11 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     ),
     (10, "logger change", include_str!("../../migrations/0010_logger_change.sql")),
     (40, "sink file records", include_str!("../../migrations/0040_sink_file_records.sql")),
+    (
+        41,
+        "source offset mirrored",
+        include_str!("../../migrations/0041_source_offset_mirrored.sql"),
+    ),
 ];
 
 fn migrations() -> Vec<Migration> {

@@ -9,7 +9,44 @@ use super::lease::fenced_unless;
 use super::{Lease, Store, StoreError};
 use crate::data::{SourceOffset, TopicPartition};
 
+/// Which of its copies a stored source offset is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Truth {
+    /// The only one.
+    Here,
+    /// A mirror of a record in the offsets topic, and never ahead of it.
+    OffsetsTopic,
+}
+
 impl Store {
+    /// As [`Store::source_offsets`], each with which copy it is.
+    ///
+    /// # Errors
+    /// [`StoreError::Away`].
+    pub async fn source_offset_copies(
+        &self,
+        connector: &str,
+    ) -> Result<Vec<(SourceOffset, Truth)>, StoreError> {
+        let rows = sqlx::query(
+            "select source_partition, source_offset, mirrored from ferroconnect.source_offset
+             where connector = $1 order by source_partition",
+        )
+        .bind(connector)
+        .fetch_all(&self.pool)
+        .bounded()
+        .await?;
+        rows.iter()
+            .map(|row| {
+                let offset = SourceOffset {
+                    partition: Arc::from(row.try_get::<&str, _>("source_partition")?),
+                    offset: Arc::from(row.try_get::<&str, _>("source_offset")?),
+                };
+                let mirrored = row.try_get("mirrored")?;
+                Ok((offset, if mirrored { Truth::OffsetsTopic } else { Truth::Here }))
+            })
+            .collect()
+    }
+
     /// The stored offsets of `connector`, one per source partition.
     ///
     /// # Errors
@@ -42,6 +79,7 @@ impl Store {
         &self,
         lease: &Lease,
         offsets: &[SourceOffset],
+        truth: Truth,
     ) -> Result<(), StoreError> {
         // One statement cannot update a row twice.
         let mut newest: Vec<&SourceOffset> = Vec::new();
@@ -57,11 +95,13 @@ impl Store {
                  select from ferroconnect.lease
                  where connector = $1 and task = $2 and epoch = $3 for share),
              put as (
-                 insert into ferroconnect.source_offset (connector, source_partition, source_offset)
-                 select $1, source_partition, source_offset
+                 insert into ferroconnect.source_offset
+                     (connector, source_partition, source_offset, mirrored)
+                 select $1, source_partition, source_offset, $6
                  from unnest($4::text[], $5::text[]) as new (source_partition, source_offset), held
                  on conflict (connector, source_partition) do update
-                     set source_offset = excluded.source_offset, updated_at = now())
+                     set source_offset = excluded.source_offset, mirrored = excluded.mirrored,
+                         updated_at = now())
              select exists (select from held)",
         )
         .bind(&lease.connector)
@@ -69,6 +109,7 @@ impl Store {
         .bind(lease.epoch)
         .bind(partitions)
         .bind(positions)
+        .bind(truth == Truth::OffsetsTopic)
         .fetch_one(&self.pool)
         .bounded()
         .await?;
@@ -97,7 +138,8 @@ impl Store {
                  insert into ferroconnect.source_offset (connector, source_partition, source_offset)
                  select $1, $2, $3 where $3 is not null
                  on conflict (connector, source_partition) do update
-                     set source_offset = excluded.source_offset, updated_at = now()",
+                     set source_offset = excluded.source_offset, mirrored = false,
+                         updated_at = now()",
             )
             .bind(connector)
             .bind(partition)

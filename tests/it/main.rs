@@ -6,6 +6,8 @@
     reason = "a test that panics says where and why"
 )]
 
+/// Secrets are shown nowhere.
+mod canary;
 /// What cannot be started here, read: docker-compose.yml and the example files.
 mod compose;
 /// `ferroconnect apply`, `diff`, `delete` and `status`, as CI would run them.

@@ -56,8 +56,7 @@ first sample, as in the original; percentages are fractions of 1, as there.\n\n\
 The dashboard [`deploy/grafana/ferroconnect.json`](../deploy/grafana/ferroconnect.json) shows them; import it into Grafana and\n\
 choose the Prometheus data source. Dashboards made for Strimzi's names of Kafka Connect's metrics find the same names here.\n\n\
 Not shown, because there is nothing behind them: `sink-record-lag-max` (the original declares and never publishes it; use\n\
-`ferroconnect_sink_lag_records`), the rebalance metrics (workers share leases in the state database, no group protocol), and\n\
-`transaction-size-*` (exactly-once sources).\n\n\
+`ferroconnect_sink_lag_records`) and the rebalance metrics (workers share leases in the state database, no group protocol).\n\n\
 Generated from the code.\n";
 
 /// The words of a query that can only be names of metrics.

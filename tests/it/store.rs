@@ -7,7 +7,7 @@ use ferroconnect::config::{Props, Secret};
 use ferroconnect::data::{SourceOffset, TopicPartition};
 use ferroconnect::store::{
     CONNECTOR_TASK, Heartbeat, Lease, SinkFileRow, SinkUpload, State, Store, StoreError,
-    StoredStatus, TargetState, WorkerRow,
+    StoredStatus, TargetState, Truth, WorkerRow,
 };
 
 use crate::support::{TestDatabase, eventually_async};
@@ -189,17 +189,17 @@ async fn source_offsets_are_written_under_the_lease_and_survive_deletion() {
     };
     let old = acquire(&store, 0, &worker("w", "h:1")).await;
     let two = [offset("p", "1"), offset("q", "1"), offset("p", "2")];
-    store.put_source_offsets(&old, &two).await.unwrap();
-    store.put_source_offsets(&old, &[]).await.unwrap();
+    store.put_source_offsets(&old, &two, Truth::Here).await.unwrap();
+    store.put_source_offsets(&old, &[], Truth::Here).await.unwrap();
     store.check(&old).await.unwrap();
 
     let new = acquire(&store, 0, &worker("w", "h:1")).await;
-    fenced(store.put_source_offsets(&old, &[offset("p", "0")]).await);
+    fenced(store.put_source_offsets(&old, &[offset("p", "0")], Truth::Here).await);
     fenced(store.check(&old).await);
-    store.put_source_offsets(&new, &[offset("q", "3")]).await.unwrap();
+    store.put_source_offsets(&new, &[offset("q", "3")], Truth::Here).await.unwrap();
     store.delete_connector("c").await.unwrap();
     store.release(&new).await.unwrap();
-    fenced(store.put_source_offsets(&new, &[offset("q", "4")]).await);
+    fenced(store.put_source_offsets(&new, &[offset("q", "4")], Truth::Here).await);
     assert_eq!(store.source_offsets("c").await.unwrap(), [offset("p", "2"), offset("q", "3")]);
 }
 

@@ -64,7 +64,9 @@ use async_trait::async_trait;
 use crate::config::{ConfigDef, ConfigError, Props};
 use crate::connector::postgres::config::{PostgresConfig, cross_errors};
 use crate::connector::postgres::task::PostgresTask;
-use crate::connector::{Connector, ConnectorContext, OffsetChange, SourceTask, SourceTaskContext};
+use crate::connector::{
+    Connector, ConnectorContext, ExactlyOnceSupport, OffsetChange, SourceTask, SourceTaskContext,
+};
 use crate::error::ConnectError;
 
 /// The original's class.
@@ -124,6 +126,11 @@ impl Connector for PostgresConnector {
     fn task_configs(&self, _tasks_max: usize) -> Result<Vec<Props>, ConnectError> {
         // A slot has one reader, whatever tasks.max says.
         Ok(vec![self.props.clone()])
+    }
+
+    fn exactly_once_support(&self) -> Option<ExactlyOnceSupport> {
+        // Offsets lie at commits of the server and at parts of a snapshot, never inside.
+        Some(ExactlyOnceSupport::Supported)
     }
 
     fn alter_offsets(&self, changes: &[OffsetChange]) -> Result<bool, ConnectError> {

@@ -21,7 +21,7 @@ use crate::connector::postgres::offset::{Offsets, Position, inside_transaction};
 use crate::connector::postgres::session::{Event, Session, SessionInput};
 use crate::connector::postgres::signal::Execute;
 use crate::connector::postgres::slot_monitor::SlotMonitor;
-use crate::connector::postgres::snapshot::{self, Interrupted, read_rows};
+use crate::connector::postgres::snapshot::{self, Interrupted, SnapshotChunk, read_rows};
 use crate::connector::postgres::stream::StreamDecoder;
 use crate::connector::{OffsetCommitter, SourceTask, SourceTaskContext};
 use crate::data::{RecordBatch, SourceOffset};
@@ -72,9 +72,13 @@ impl fmt::Debug for PostgresTask {
 impl PostgresTask {
     /// A task that goes on where the stored offset says.
     pub(super) fn new(
-        config: PostgresConfig,
+        mut config: PostgresConfig,
         context: SourceTaskContext,
     ) -> Result<Self, ConnectError> {
+        if context.exactly_once {
+            // Several readers mix their parts: no offset would describe all that was read.
+            config.snapshot.threads = 1;
+        }
         let config = Arc::new(config);
         let offsets = Offsets::new(&config.topic_prefix).of_generation(config.generation);
         let found = offsets.find(&context.offsets);
@@ -192,10 +196,7 @@ impl PostgresTask {
                 return Ok(!out.is_empty());
             }
             Event::SnapshotAt(offset) => self.snapshot_at(offset, out),
-            Event::Snapshot(chunk) => {
-                read_rows(&chunk, out)?;
-                self.snapshot_at(chunk.offset, out);
-            }
+            Event::Snapshot(chunk) => self.snapshot_rows(chunk, out)?,
             Event::SnapshotEnded { point, offset } => {
                 self.snapshot = None;
                 self.reading = false;
@@ -217,6 +218,19 @@ impl PostgresTask {
             }
         }
         Ok(true)
+    }
+
+    fn snapshot_rows(
+        &mut self,
+        chunk: SnapshotChunk,
+        out: &mut RecordBatch,
+    ) -> Result<(), ConnectError> {
+        read_rows(&chunk, out)?;
+        // Inside of a part the offset does not say all that was read.
+        if chunk.ends_part || !self.context.exactly_once {
+            self.snapshot_at(chunk.offset, out);
+        }
+        Ok(())
     }
 
     /// The rows so far are those that `offset` says; it is gone on from there after a break.

@@ -70,7 +70,7 @@ impl<'a> ValidationScope<'a> {
                 defaults: worker.sink_defaults.clone(),
             },
             group_id: &worker.group_id,
-            exactly_once: false,
+            exactly_once: worker.exactly_once.is_some(),
             client_settings: &worker.settings,
             override_policy: policy
                 .and_then(|name| OverridePolicy::parse(name))
@@ -225,7 +225,7 @@ fn declared(
     embedded::converter_classes(scope.plugins, &mut report);
     match plugin.kind() {
         PluginKind::Sink => rules::sink(scope.group_id, submitted, &mut report)?,
-        _ => rules::source(scope.exactly_once, submitted, &mut report),
+        _ => rules::source(scope, plugin, submitted, &mut report),
     }
     embedded::stages(scope.plugins, &embedded::TRANSFORMATIONS, submitted, &mut report);
     embedded::stages(scope.plugins, &embedded::PREDICATES, submitted, &mut report);

@@ -2,10 +2,14 @@
 //! `DistributedHerder.validateSinkConnectorConfig`, `validateSourceConnectorConfig`).
 
 use super::report::Report;
-use super::{SubmittedProps, ValidationError};
+use super::{SubmittedProps, ValidationError, ValidationScope};
+use crate::config::Props;
+use crate::connector::{Connector, ExactlyOnceSupport};
+use crate::plugin::{Constructor, Plugin};
 use crate::runtime::connector_config::{
     DLQ_TOPIC_NAME, EXACTLY_ONCE_SUPPORT, NAME, TOPICS, TOPICS_REGEX, TRANSACTION_BOUNDARY,
 };
+use crate::runtime::panics;
 
 const GROUP_OVERRIDE: &str = "consumer.override.group.id";
 
@@ -96,20 +100,66 @@ fn consumer_group(worker_group: &str, submitted: &SubmittedProps, report: &mut R
     }
 }
 
-/// The rules of sources.
-pub(super) fn source(exactly_once: bool, submitted: &SubmittedProps, report: &mut Report) {
-    let support = text(submitted, EXACTLY_ONCE_SUPPORT);
-    if support.eq_ignore_ascii_case("required") && !exactly_once {
-        let message = "This worker does not have exactly-once source support enabled.";
-        report.error(EXACTLY_ONCE_SUPPORT, message.to_owned());
+/// The rules of sources (KIP-618).
+pub(super) fn source(
+    scope: &ValidationScope<'_>,
+    plugin: &Plugin,
+    submitted: &SubmittedProps,
+    report: &mut Report,
+) {
+    if text(submitted, EXACTLY_ONCE_SUPPORT).eq_ignore_ascii_case("required") {
+        if !scope.exactly_once {
+            let message = "This worker does not have exactly-once source support enabled.";
+            report.error(EXACTLY_ONCE_SUPPORT, message.to_owned());
+        }
+        let support = asked(scope, plugin, submitted, |source| source.exactly_once_support());
+        let message = match support {
+            Ok(Some(ExactlyOnceSupport::Supported)) => None,
+            Ok(Some(ExactlyOnceSupport::Unsupported)) => Some(UNSUPPORTED.to_owned()),
+            Ok(None) => Some(UNSAID.to_owned()),
+            Err(message) => Some(message),
+        };
+        if let Some(message) = message {
+            report.error(EXACTLY_ONCE_SUPPORT, message);
+        }
     }
-    // None of our sources defines transaction boundaries of its own.
     if text(submitted, TRANSACTION_BOUNDARY).eq_ignore_ascii_case("connector") {
-        let message = "The connector does not support connector-defined transaction boundaries with \
-                       the given configuration. Please reconfigure it to use a different transaction \
-                       boundary definition.";
-        report.error(TRANSACTION_BOUNDARY, message.to_owned());
+        let message =
+            match asked(scope, plugin, submitted, |source| source.defines_transaction_boundaries())
+            {
+                Ok(true) => return,
+                Ok(false) => NO_BOUNDARIES.to_owned(),
+                Err(message) => message,
+            };
+        report.error(TRANSACTION_BOUNDARY, message);
     }
+}
+
+const UNSUPPORTED: &str =
+    "The connector does not support exactly-once semantics with the provided configuration.";
+const UNSAID: &str = "The connector does not implement the API required for preflight validation of \
+     exactly-once source support. Please consult the documentation for the connector to determine \
+     whether it supports exactly-once semantics, and then consider reconfiguring the connector to \
+     use the value \"requested\" for this property (which will disable this preflight check and \
+     allow the connector to be created).";
+const NO_BOUNDARIES: &str = "The connector does not support connector-defined transaction boundaries \
+     with the given configuration. Please reconfigure it to use a different transaction boundary \
+     definition.";
+
+/// What the connector itself says; the error is the text to report.
+fn asked<T>(
+    scope: &ValidationScope<'_>,
+    plugin: &Plugin,
+    submitted: &SubmittedProps,
+    question: impl FnOnce(&dyn Connector) -> T,
+) -> Result<T, String> {
+    let Constructor::Source { connector, .. } = plugin.constructor else {
+        return Err("An unexpected error occurred during validation".to_owned());
+    };
+    let props: Props =
+        submitted.iter().filter_map(|(key, value)| Some((key.clone(), value.clone()?))).collect();
+    let answer = panics::caught(|| Ok(question(&*connector(&props, scope.context.clone())?)));
+    answer.map_err(|error| format!("An unexpected error occurred during validation: {error}"))
 }
 
 fn text<'a>(submitted: &'a SubmittedProps, key: &str) -> &'a str {

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 
 use super::*;
 use crate::config::{ConfigKey, ConfigType, Validator, Width};
-use crate::connector::Connector;
+use crate::connector::{Connector, ExactlyOnceSupport};
 use crate::plugin::Plugin;
 use crate::transform::{Keep, Predicate, Transformation};
 
@@ -23,6 +23,19 @@ impl Connector for Planner {
 
     fn task_configs(&self, _tasks_max: usize) -> Result<Vec<Props>, ConnectError> {
         Ok(Vec::new())
+    }
+
+    fn exactly_once_support(&self) -> Option<ExactlyOnceSupport> {
+        match self.0.as_deref() {
+            Some("silent") => None,
+            Some("inexact") => Some(ExactlyOnceSupport::Unsupported),
+            Some("panics") => panic!("a bug"),
+            _ => Some(ExactlyOnceSupport::Supported),
+        }
+    }
+
+    fn defines_transaction_boundaries(&self) -> bool {
+        self.0.as_deref() == Some("bounded")
     }
 }
 
@@ -229,6 +242,35 @@ async fn rules_between_keys() {
         messages(&SOURCE, &[("exactly.once.support", "required")]).await,
         ["This worker does not have exactly-once source support enabled."]
     );
+}
+
+#[tokio::test]
+async fn what_a_source_says_of_exactly_once_is_asked_when_it_is_required() {
+    let not_enabled = "This worker does not have exactly-once source support enabled.";
+    let unsaid = "The connector does not implement the API required for preflight validation of \
+                  exactly-once source support. Please consult the documentation for the connector to \
+                  determine whether it supports exactly-once semantics, and then consider \
+                  reconfiguring the connector to use the value \"requested\" for this property (which \
+                  will disable this preflight check and allow the connector to be created).";
+    let unsupported =
+        "The connector does not support exactly-once semantics with the provided configuration.";
+    let required = ("exactly.once.support", "Required");
+    for (outside, expected) in [("silent", unsaid), ("inexact", unsupported)] {
+        let found = messages(&SOURCE, &[required, ("outside", outside)]).await;
+        assert_eq!(found, [not_enabled, expected]);
+    }
+    let found = messages(&SOURCE, &[required, ("outside", "panics")]).await;
+    assert!(found[1].starts_with("An unexpected error occurred during validation: panicked at"));
+    let requested = ("exactly.once.support", "requested");
+    assert!(messages(&SOURCE, &[requested]).await.is_empty());
+
+    let own = ("transaction.boundary", "connector");
+    let unbounded = "The connector does not support connector-defined transaction boundaries with the \
+                     given configuration. Please reconfigure it to use a different transaction \
+                     boundary definition.";
+    assert_eq!(messages(&SOURCE, &[own]).await, [unbounded]);
+    let bounded = messages(&SOURCE, &[own, ("outside", "bounded")]).await;
+    assert!(!bounded.iter().any(|message| message == unbounded), "{bounded:?}");
 }
 
 #[tokio::test]

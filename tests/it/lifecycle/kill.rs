@@ -30,11 +30,11 @@ const POINTS: [&str; 4] = [
 const ROLLED_BACK: i64 = 1_000_000_000;
 
 /// What a writer saw commit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct Change {
     pub(super) id: i64,
-    version: i32,
-    deleted: bool,
+    pub(super) version: i32,
+    pub(super) deleted: bool,
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -108,7 +108,7 @@ impl Change {
     }
 
     /// Its place among the changes of its row.
-    fn place(self) -> i32 {
+    pub(super) fn place(self) -> i32 {
         if self.deleted { 3 } else { self.version }
     }
 }

@@ -114,6 +114,8 @@ impl Source {
             defaults: Arc::default(),
             metrics: Metrics::new().task("c", 0, TaskSide::Source),
             topics: None,
+            exactly_once: false,
+            transactions: None,
         };
         let task = postgres::task(props, context).unwrap();
         let plugins = Plugins::builtin();
@@ -134,6 +136,8 @@ impl Source {
             defaults: Arc::default(),
             metrics: Metrics::new().task("c", 0, TaskSide::Source),
             topics: None,
+            exactly_once: false,
+            transactions: None,
         };
         let error = postgres::task(props, context).err().expect("a configuration that is refused");
         error.trace()

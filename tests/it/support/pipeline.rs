@@ -15,7 +15,7 @@ use super::{TestDatabase, WorkerOptions, WorkerProcess, services, unique};
 #[derive(Debug)]
 pub(crate) struct Pipeline {
     pub source: TestDatabase,
-    _state: TestDatabase,
+    state: TestDatabase,
     pub bucket: String,
     /// The topic prefix; also the name of slot, publication and connectors.
     pub prefix: String,
@@ -50,7 +50,22 @@ impl Pipeline {
             )],
             failpoints: None,
         };
-        Self { source, _state: state, bucket: services().bucket(), prefix, options }
+        Self { source, state, bucket: services().bucket(), prefix, options }
+    }
+
+    /// Takes the state database away, or gives it back.
+    pub(crate) async fn allow_state(&self, allow: bool) {
+        allow_connections(&self.source, &self.state, allow).await;
+    }
+
+    /// Takes the captured database away, or gives it back.
+    pub(crate) async fn allow_source(&self, allow: bool) {
+        allow_connections(&self.state, &self.source, allow).await;
+    }
+
+    /// The state database.
+    pub(crate) fn state(&self) -> &TestDatabase {
+        &self.state
     }
 
     /// The example source file with this test's names.
@@ -118,6 +133,18 @@ impl Pipeline {
             *expected = object.last_offset + 1;
         }
         next
+    }
+}
+
+/// Lets nobody connect to `database` and cuts off who did, or lets everybody; asked through `other`.
+async fn allow_connections(other: &TestDatabase, database: &TestDatabase, allow: bool) {
+    let admin = other.connect().await;
+    let name = &database.name;
+    let alter = format!("alter database {name} with allow_connections {allow}");
+    admin.batch_execute(&alter).await.expect("a superuser may");
+    let terminate = "select pg_terminate_backend(pid) from pg_stat_activity where datname = $1";
+    if !allow {
+        admin.execute(terminate, &[name]).await.expect("a superuser may");
     }
 }
 

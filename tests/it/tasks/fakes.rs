@@ -1,11 +1,14 @@
 //! Plugins that do what a test tells them to.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use ferroconnect::connector::{OffsetCommitter, SinkTask, SourceTask};
+use ferroconnect::connector::{
+    ErrantRecordReporter, OffsetCommitter, SinkTask, SourceTask, TransactionContext, TransactionEnd,
+};
 use ferroconnect::converter::{HeaderConverter, Presence};
 use ferroconnect::data::{
     Cell, Node, PlannedValue, Record, RecordBatch, Row, RowPlan, Schema, SchemaAndValue,
@@ -26,6 +29,12 @@ pub(super) enum Turn {
     Fail(ConnectError),
     /// Waits until it is told to go on.
     Wait(Arc<Notify>),
+    /// Hands out a group of this many rows and ends the transaction behind it.
+    Ending(usize, TransactionEnd),
+    /// Hands out rows without ending their group, and wants the transaction to end there.
+    EndingOpen(usize),
+    /// Hands out a group of this many rows after a while.
+    Later(Duration, usize),
 }
 
 /// Hands out numbered rows `{"n": 0}`, `{"n": 1}`, ... to one topic; the offset of a group is the
@@ -35,6 +44,9 @@ pub(crate) struct FakeSource {
     next: i64,
     turns: std::vec::IntoIter<Turn>,
     pub(super) told: Arc<Told>,
+    pub(super) transactions: Option<Arc<TransactionContext>>,
+    /// How often it was polled: before the last time everything was handed over.
+    pub(super) polls: Arc<AtomicUsize>,
 }
 
 /// The offsets that the source was told of.
@@ -72,7 +84,23 @@ impl FakeSource {
             cell_count: 1,
             headers: [].into(),
         });
-        Self { plan, next: start, turns: turns.into_iter(), told: Arc::default() }
+        Self {
+            plan,
+            next: start,
+            turns: turns.into_iter(),
+            told: Arc::default(),
+            transactions: None,
+            polls: Arc::default(),
+        }
+    }
+
+    /// Ends its transactions itself.
+    pub(super) fn with_transactions(self) -> Self {
+        Self { transactions: Some(Arc::default()), ..self }
+    }
+
+    fn end(&self, end: TransactionEnd) {
+        self.transactions.as_ref().expect("a context of transactions").end_batch(end);
     }
 
     fn rows(&mut self, count: usize, out: &mut RecordBatch) {
@@ -88,18 +116,33 @@ impl FakeSource {
 #[async_trait]
 impl SourceTask for FakeSource {
     async fn poll(&mut self, out: &mut RecordBatch) -> Result<(), ConnectError> {
+        self.polls.fetch_add(1, Ordering::Relaxed);
         match self.turns.next() {
             Some(Turn::Group(count)) => {
                 self.rows(count, out);
                 out.seal(offset(self.next));
             }
             Some(Turn::Open(count)) => self.rows(count, out),
+            Some(Turn::Ending(count, end)) => {
+                self.rows(count, out);
+                out.seal(offset(self.next));
+                self.end(end);
+            }
+            Some(Turn::EndingOpen(count)) => {
+                self.rows(count, out);
+                self.end(TransactionEnd::Commit);
+            }
             Some(Turn::Tree(partition)) => {
                 out.push_record(tree(&self.plan.topic, partition));
                 out.seal(offset(self.next));
             }
             Some(Turn::Fail(error)) => return Err(error),
             Some(Turn::Wait(gate)) => gate.notified().await,
+            Some(Turn::Later(delay, count)) => {
+                tokio::time::sleep(delay).await;
+                self.rows(count, out);
+                out.seal(offset(self.next));
+            }
             None => std::future::pending().await,
         }
         Ok(())
@@ -149,6 +192,8 @@ pub(super) struct Taken {
     pub(super) closed: Mutex<Vec<(usize, i32)>>,
     /// How many of the next deliveries fail, and how.
     pub(super) failures: Mutex<Vec<ConnectError>>,
+    /// Offsets of records that the sink reports and passes over.
+    pub(super) errants: Mutex<Vec<(i64, ConnectError)>>,
 }
 
 impl Taken {
@@ -170,16 +215,30 @@ pub(crate) struct FakeSink {
     next: BTreeMap<TopicPartition, i64>,
     /// Where to start instead of the group's offset.
     pub(super) start_at: Option<i64>,
+    /// Looks at keys and headers, too.
+    pub(super) reads_keys: bool,
+    pub(super) reporter: Option<Arc<dyn ErrantRecordReporter>>,
 }
 
 impl FakeSink {
     pub(super) fn new(number: usize, taken: &Arc<Taken>) -> Self {
-        Self { number, taken: taken.clone(), next: BTreeMap::new(), start_at: None }
+        Self {
+            number,
+            taken: taken.clone(),
+            next: BTreeMap::new(),
+            start_at: None,
+            reads_keys: false,
+            reporter: None,
+        }
     }
 }
 
 #[async_trait]
 impl SinkTask for FakeSink {
+    fn reads_keys_and_headers(&self) -> bool {
+        self.reads_keys
+    }
+
     async fn open(
         &mut self,
         partitions: &[TopicPartition],
@@ -200,6 +259,14 @@ impl SinkTask for FakeSink {
         let mut records = self.taken.records.lock().unwrap();
         for (origin, row) in batch.origins.iter().zip(&batch.records.rows) {
             let partition = &batch.partitions[origin.partition as usize];
+            let errant = |(offset, _): &mut (i64, ConnectError)| *offset == origin.offset;
+            if let Some((_, error)) =
+                self.taken.errants.lock().unwrap().extract_if(.., errant).next()
+            {
+                let reporter = self.reporter.as_ref().expect("somebody to report to");
+                reporter.report(partition, origin.offset, error)?;
+                continue;
+            }
             *records.entry((partition.partition, origin.offset)).or_default() += 1;
             self.next.insert(partition.clone(), origin.offset + 1);
             if let Row::Planned { plan, first_cell } = *row {

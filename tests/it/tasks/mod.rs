@@ -1,9 +1,12 @@
 //! Source and sink tasks under the runtime's loops: fake plugins, the real broker, the real state
 //! database.
 
+mod broker;
+mod errors;
 mod fakes;
 mod sink;
 mod source;
+mod transactions;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,10 +18,12 @@ use ferroconnect::error::ConnectError;
 use ferroconnect::metrics::{Metrics, TaskSide};
 use ferroconnect::plugin::{Constructor, PluginKind, Plugins};
 use ferroconnect::runtime::chain::Chain;
+use ferroconnect::runtime::errant::ErrantRecords;
 use ferroconnect::runtime::herder::TaskId;
 use ferroconnect::runtime::sink_task::{SinkTaskParts, run_sink_task};
 use ferroconnect::runtime::source_task::{SourceTaskParts, run_source_task};
 use ferroconnect::runtime::task::{Condition, TaskControl};
+use ferroconnect::runtime::transactions::Transactional;
 use ferroconnect::runtime::worker_config::WorkerConfig;
 use ferroconnect::store::{Heartbeat, Lease, Store, TargetState, WorkerRow};
 use tokio::sync::watch;
@@ -94,8 +99,13 @@ impl Bench {
     }
 
     /// Points the tasks at a cluster that does not exist.
-    pub(super) fn without_kafka(mut self) -> Self {
-        self.bootstrap_servers = "127.0.0.1:1".to_owned();
+    pub(super) fn without_kafka(self) -> Self {
+        self.with_kafka("127.0.0.1:1")
+    }
+
+    /// Points the tasks at this cluster.
+    pub(super) fn with_kafka(mut self, bootstrap_servers: &str) -> Self {
+        bootstrap_servers.clone_into(&mut self.bootstrap_servers);
         self
     }
 
@@ -132,6 +142,23 @@ impl Bench {
 
     /// Starts a source task.
     pub(crate) async fn start_source(&self, source: FakeSource) -> Running {
+        self.start_source_with(source, None).await
+    }
+
+    /// Starts a source task that delivers exactly once.
+    pub(crate) async fn start_transactional(
+        &self,
+        source: FakeSource,
+        transactional: Transactional,
+    ) -> Running {
+        self.start_source_with(source, Some(transactional)).await
+    }
+
+    async fn start_source_with(
+        &self,
+        source: FakeSource,
+        transactional: Option<Transactional>,
+    ) -> Running {
         let parts = SourceTaskParts {
             id: TaskId { connector: self.connector.clone(), task: 0 },
             lease: self.lease(0).await,
@@ -144,12 +171,15 @@ impl Bench {
             key_converter: json(Role::Key),
             value_converter: json(Role::Value),
             header_converter: headers(),
+            transactional,
         };
         start(|control| run_source_task(parts, control))
     }
 
     /// Starts the sink task `task`.
-    pub(crate) async fn start_sink(&self, task: usize, sink: FakeSink) -> Running {
+    pub(crate) async fn start_sink(&self, task: usize, mut sink: FakeSink) -> Running {
+        let errants = ErrantRecords::new(&self.config).unwrap();
+        sink.reporter = errants.clone().map(|errants| errants as _);
         let parts = SinkTaskParts {
             id: TaskId { connector: self.connector.clone(), task },
             lease: self.lease(task).await,
@@ -158,7 +188,7 @@ impl Bench {
             worker: self.worker(),
             metrics: Metrics::new().task(&self.connector, task, TaskSide::Sink),
             task: Box::new(sink),
-            errants: None,
+            errants,
             chain: Chain::build(&Plugins::builtin(), &self.config).unwrap(),
             key_converter: json(Role::Key),
             value_converter: json(Role::Value),

@@ -42,7 +42,7 @@ pub(super) fn numbers(range: std::ops::Range<i64>) -> Vec<String> {
     range.map(|number| format!("{{\"n\":{number}}}")).collect()
 }
 
-async fn stored_is(bench: &Bench, next: i64) {
+pub(super) async fn stored_is(bench: &Bench, next: i64) {
     eventually_async("the offset to be stored", 30, || async {
         let stored = bench.store.source_offsets(&bench.connector).await.unwrap();
         if stored == [offset(next)] { Ok(()) } else { Err(stored) }

@@ -154,6 +154,7 @@ impl Handover {
     fn give(&mut self, held: Held) -> SnapshotChunk {
         let table = held.table;
         self.mark(&held.ends, held.last_of_table.then_some(table));
+        let ends_part = !held.ends.is_empty();
         let first_of_snapshot = !std::mem::replace(&mut self.any_rows, true);
         let first_of_table = match self.tables.get_mut(table) {
             Some(state) => !std::mem::replace(&mut state.any_rows, true),
@@ -167,6 +168,7 @@ impl Handover {
             first_of_table,
             last_of_table: held.last_of_table,
             last_of_snapshot: false,
+            ends_part,
             offset: self.offset.clone(),
         }
     }

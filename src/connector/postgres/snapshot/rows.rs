@@ -32,6 +32,8 @@ pub(in crate::connector::postgres) struct SnapshotChunk {
     pub(super) first_of_table: bool,
     pub(super) last_of_table: bool,
     pub(super) last_of_snapshot: bool,
+    /// With these rows a part of the table is read to its end.
+    pub(in crate::connector::postgres) ends_part: bool,
     /// How far the snapshot is behind these rows.
     pub(in crate::connector::postgres) offset: SourceOffset,
 }
