@@ -171,7 +171,7 @@ class Worker:
 
     def wait_until_answering(self, timeout=20):
         """Seconds from exec to the first answer of the REST API."""
-        deadline = self.started + timeout
+        deadline = time.time() + timeout
         address = ("127.0.0.1", int(self.url.rpartition(":")[2]))
         while time.time() < deadline:
             try:

@@ -9,6 +9,7 @@ KNOWN = [
     ("arrays", r"\ba_text\b", "", "the original writes the address of a Java object for the rows of a two-dimensional array"),
     ("defaults", r"\bd_(concat|user)\b", "", "an expression is no default: the original takes a part of it for the value"),
     ("index_identity", r"record only|header __(op|debezium\.oldkey)|\b__op\b", "", "an index as replica identity: the original says that a row of key 0 was deleted"),
+    ("transaction", r"event_count|data_collections", "", "an index as replica identity: the original says that a row of key 0 was deleted"),
     ("texts", r"\bc_name\b", "", "columns of type name are streamed"),
     ("times", r"\bc_interval3\b", "", "intervals are exact: the original reads their seconds as a binary fraction"),
     ("times", r"\bc_date\b", "", "dates before Christ are the same in snapshot and stream"),

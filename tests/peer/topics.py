@@ -101,7 +101,7 @@ class Avro:
             raise RuntimeError(f"not the form of the registry: {content[:20]!r}")
         if identity not in self.schemas:
             text = self.registry.schema(identity)
-            self.schemas[identity] = json.loads(text), fastavro.parse_schema(json.loads(text))
+            self.schemas[identity] = json.loads(text), fastavro.parse_schema(without_logical_types(json.loads(text)))
         schema, parsed = self.schemas[identity]
         source = io.BytesIO(content[5:])
         payload = fastavro.schemaless_reader(source, parsed, None)
@@ -111,8 +111,15 @@ class Avro:
         return json.dumps(whole, separators=(",", ":"), ensure_ascii=False, default=plain).encode()
 
 
+def without_logical_types(schema):
+    """The schema for reading what is there: 24:00:00, say, is no time of Python's."""
+    if isinstance(schema, dict):
+        return {name: without_logical_types(member) for name, member in schema.items() if name != "logicalType"}
+    return [without_logical_types(member) for member in schema] if isinstance(schema, list) else schema
+
+
 def plain(value):
-    """What fastavro reads of bytes and logical types."""
+    """Bytes as text."""
     return value.hex() if isinstance(value, bytes) else str(value)
 
 
@@ -258,8 +265,10 @@ ABSENT = Absent()
 
 
 def fields(value):
-    if isinstance(value, list) and value and all(isinstance(item, dict) and "field" in item for item in value):
-        return {item["field"]: item for item in value}
+    """The fields of a schema of JsonConverter's or of Avro's by their names, or None."""
+    for name in ("field", "name"):
+        if isinstance(value, list) and value and all(isinstance(item, dict) and name in item for item in value):
+            return {item[name]: item for item in value}
     return None
 
 

@@ -411,8 +411,10 @@ impl Client {
             select t.oid, t.typname, t.typtype, t.typcategory, t.typelem, t.typbasetype, \
             t.typtypmod, \
             (select string_agg(e.enumlabel, E'\\x01' order by e.enumsortorder) \
-             from pg_enum e where e.enumtypid = t.oid) \
-            from pg_type t join wanted w on w.oid = t.oid";
+             from pg_enum e where e.enumtypid = t.oid), \
+            case when n.nspname <> all(current_schemas(true)) then n.nspname end \
+            from pg_type t join wanted w on w.oid = t.oid \
+            join pg_namespace n on n.oid = t.typnamespace";
         let list: Vec<_> = oids.iter().map(u32::to_string).collect();
         let rows = self.connection.query(SQL, &[&format!("{{{}}}", list.join(","))]).await?;
         let rows = rows.into_iter().map(type_row).collect::<Result<HashMap<_, _>>>()?;
@@ -437,6 +439,7 @@ struct TypeRow {
     base: u32,
     modifier: i32,
     labels: Option<String>,
+    elsewhere: Option<String>,
 }
 
 fn type_row(row: TextRow) -> Result<(u32, TypeRow)> {
@@ -452,6 +455,7 @@ fn type_row(row: TextRow) -> Result<(u32, TypeRow)> {
             base: row.parse()?,
             modifier: row.parse()?,
             labels: row.optional()?,
+            elsewhere: row.optional()?,
         },
     ))
 }
@@ -481,7 +485,7 @@ fn resolve(
         ('b' | 'r', _) => PgKind::Base,
         _ => PgKind::Other,
     };
-    let ty = Arc::new(PgType { name: row.name.clone(), kind });
+    let ty = Arc::new(PgType { name: row.name.clone(), elsewhere: row.elsewhere.clone(), kind });
     types.insert(oid, ty.clone());
     Some(ty)
 }

@@ -42,8 +42,8 @@ impl SourceColumn<'_> {
     }
 
     fn type_name(self) -> String {
-        // The driver shows integers that count by themselves as what they were declared as; the
-        // stream does not know.
+        // The driver shows integers that count by themselves as what they were declared as, and types
+        // that are not on the search path with their schema; the stream does not know.
         let counts = self.phase == Phase::Snapshot
             && self.default.is_some_and(|expression| expression.contains("nextval("));
         let serial = match self.ty.name.as_str() {
@@ -52,7 +52,13 @@ impl SourceColumn<'_> {
             "int8" => "BIGSERIAL",
             _ => "",
         };
-        if counts && !serial.is_empty() { serial.to_owned() } else { self.ty.name.to_uppercase() }
+        match &self.ty.elsewhere {
+            _ if counts && !serial.is_empty() => serial.to_owned(),
+            Some(schema) if self.phase == Phase::Snapshot => {
+                format!("\"{schema}\".\"{}\"", self.ty.name).to_uppercase()
+            }
+            _ => self.ty.name.to_uppercase(),
+        }
     }
 }
 
@@ -88,8 +94,8 @@ fn base_size(name: &str, modifier: i32, phase: Phase) -> Size {
         "timetz" => known(14 + fraction(digits), digits),
         "timestamp" => known(22 + fraction(digits), digits),
         "timestamptz" => known(28 + fraction(digits), digits),
-        // The lower half is the precision; all ones is none.
-        "interval" => known(49, given.map(|given| given & 0xffff).filter(|p| *p <= 6).unwrap_or(6)),
+        // The lower half is the precision; of an interval without seconds it is all ones.
+        "interval" => known(49, given.map_or(6, |given| given & 0xffff)),
         "vector" | "halfvec" | "sparsevec" => (given, Some(0)),
         _ => known(UNLIMITED, 0),
     }
@@ -124,6 +130,7 @@ mod tests {
             ("timestamp", 4, (Some(27), Some(4))),
             ("timestamptz", -1, (Some(35), Some(6))),
             ("interval", -1, (Some(49), Some(6))),
+            ("interval", 6 << 16 | 0xffff, (Some(49), Some(65_535))),
             ("vector", -1, (None, Some(0))),
         ] {
             assert_eq!(base_size(name, modifier, Phase::Stream), expected, "{name}({modifier})");
@@ -134,7 +141,7 @@ mod tests {
 
     #[test]
     fn integers_that_count_are_serial_in_a_snapshot() {
-        let ty = PgType { name: "int8".to_owned(), kind: PgKind::Base };
+        let ty = PgType { name: "int8".to_owned(), elsewhere: None, kind: PgKind::Base };
         let column = |phase| SourceColumn {
             name: "id",
             ty: &ty,

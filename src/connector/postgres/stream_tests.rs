@@ -43,7 +43,9 @@ fn table(config: &PostgresConfig) -> Arc<Streamed> {
         columns: vec![column("id", 23, true), column("name", 25, false)],
         key: vec!["id".to_owned()],
     };
-    let base = |name: &str| Arc::new(PgType { name: name.to_owned(), kind: PgKind::Base });
+    let base = |name: &str| {
+        Arc::new(PgType { name: name.to_owned(), elsewhere: None, kind: PgKind::Base })
+    };
     let types = [(23, base("int4")), (25, base("text"))].into_iter().collect();
     let (relation, plans) = Relation::streamed(&shape, &types, config).unwrap();
     Arc::new(Streamed { relation, plans })

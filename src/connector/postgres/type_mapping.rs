@@ -16,6 +16,8 @@ use crate::data::{Decimal, Schema, SchemaBuilder, Type, Value, logical};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct PgType {
     pub(super) name: String,
+    /// The schema of a type that a name alone does not find: one that is not on the search path.
+    pub(super) elsewhere: Option<String>,
     pub(super) kind: PgKind,
 }
 

@@ -26,11 +26,11 @@ fn modes() -> TypeModes {
 }
 
 fn base(name: &str) -> PgType {
-    PgType { name: name.to_owned(), kind: PgKind::Base }
+    PgType { name: name.to_owned(), elsewhere: None, kind: PgKind::Base }
 }
 
 fn array(name: &str) -> PgType {
-    PgType { name: format!("_{name}"), kind: PgKind::Array(Arc::new(base(name))) }
+    PgType { name: format!("_{name}"), elsewhere: None, kind: PgKind::Array(Arc::new(base(name))) }
 }
 
 fn numeric(precision: i32, scale: i32) -> i32 {
@@ -156,14 +156,19 @@ fn scalars_in_the_default_modes() {
 #[test]
 fn enums_domains_and_structs() {
     let labels = ["sad", "ok", "very happy"].map(str::to_owned).to_vec();
-    let mood = PgType { name: "mood".to_owned(), kind: PgKind::Enum(labels) };
+    let mood = PgType { name: "mood".to_owned(), elsewhere: None, kind: PgKind::Enum(labels) };
     let allowed = "string io.debezium.data.Enum allowed=sad,ok,very happy";
     check(&modes(), &mood, -1, allowed, "very happy", &string("very happy"));
     let inner = PgType {
         name: "dnum".to_owned(),
+        elsewhere: None,
         kind: PgKind::Domain(Arc::new(base("numeric")), numeric(6, 2)),
     };
-    let outer = PgType { name: "d2".to_owned(), kind: PgKind::Domain(Arc::new(inner), -1) };
+    let outer = PgType {
+        name: "d2".to_owned(),
+        elsewhere: None,
+        kind: PgKind::Domain(Arc::new(inner), -1),
+    };
     let schema = "bytes org.apache.kafka.connect.data.Decimal scale=2 connect.decimal.precision=6";
     check(&modes(), &outer, -1, schema, "12.50", &decimal(1250, 2));
     let table_modes = modes();

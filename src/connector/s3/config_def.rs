@@ -12,6 +12,7 @@ pub(super) const ROTATE_FILE_SIZE_BYTES: &str = "rotate.file.size.bytes";
 pub(super) const MAX_WRITE_DURATION_MS: &str = "max.write.duration.ms";
 pub(super) const OFFSET_PAD_WIDTH: &str = "filename.offset.zero.pad.width";
 pub(super) const PARQUET_CODEC: &str = "parquet.codec";
+pub(super) const PARQUET_LZ4_EXTENSION: &str = "parquet.lz4.extension";
 pub(super) const SCHEMA_COMPATIBILITY: &str = "schema.compatibility";
 pub(super) const BUCKET: &str = "s3.bucket.name";
 pub(super) const OBJECT_TAGGING: &str = "s3.object.tagging";
@@ -127,6 +128,10 @@ const PROVIDERS: &[&str] = &[
 const SSE_ALGORITHMS: &[&str] = &["", "AES256", "aws:kms", "aws:kms:dsse"];
 const PARQUET_CODECS: &[&str] =
     &["none", "gzip", "snappy", "lz4", "brotli", "lz4_raw", "zstd", "lzo"];
+/// Values of `parquet.lz4.extension`.
+pub(super) const LZ4_PLAIN: &str = ".lz4";
+const LZ4_HADOOP: &str = ".lz4hadoop";
+const LZ4_EXTENSIONS: &[&str] = &[LZ4_HADOOP, LZ4_PLAIN];
 const CANNED_ACLS: &[&str] = &[
     "private",
     "public-read",
@@ -195,6 +200,10 @@ fn connector_keys() -> Vec<ConfigKey> {
             .shown(GROUP, 14, Width::Medium, "Rotate Idle Interval (ms)"),
         key(ROTATE_FILE_SIZE_BYTES, Long, "Close the files of a partition when one of them has about this many bytes; -1 is off, as in the original.")
             .default("-1").shown(GROUP, 15, Width::Medium, "Rotate File Size (bytes)"),
+        key(PARQUET_LZ4_EXTENSION, String, "How the names of files with the codec lz4 end before .parquet: .lz4hadoop as in the original since parquet-java 1.13, .lz4 as before.")
+            .default(LZ4_HADOOP).check(Validator::Custom(lz4_extension)).recommended(LZ4_EXTENSIONS)
+            .shown(GROUP, 16, Width::Short, "Parquet LZ4 Extension")
+            .visible(FORMAT_CLASS, |class| is_class(class, PARQUET_FORMAT)),
     ]
 }
 
@@ -491,6 +500,10 @@ fn compression_type(value: &ConfigValue) -> Option<String> {
 
 fn parquet_codec(value: &ConfigValue) -> Option<String> {
     one_of_list(value, PARQUET_CODECS)
+}
+
+fn lz4_extension(value: &ConfigValue) -> Option<String> {
+    one_of_list(value, LZ4_EXTENSIONS)
 }
 
 fn canned_acl(value: &ConfigValue) -> Option<String> {

@@ -41,7 +41,7 @@ impl Played {
         };
         let catalog = CatalogTable { columns: vec![column], key: vec!["id".to_owned()] };
         let shape = TableShape::read("s", "t", catalog);
-        let ty = PgType { name: "int4".to_owned(), kind: PgKind::Base };
+        let ty = PgType { name: "int4".to_owned(), elsewhere: None, kind: PgKind::Base };
         let types: Types = [(23, Arc::new(ty))].into();
         let (relation, plans) = Relation::read(&shape, &types, &config, POINT.into()).unwrap();
         let shape = Arc::new(ReadTable { relation, plans });

@@ -5,7 +5,7 @@ use crate::config::{Parsed, Props};
 use crate::connector::s3::config_def as def;
 use crate::connector::s3::format::{
     AvroCodec, AvroFormat, AvroOptions, BytesFormat, Codec, Compression, Format, JsonDecimals,
-    JsonFormat, ParquetFormat,
+    JsonFormat, Lz4Extension, ParquetFormat,
 };
 
 impl Reader {
@@ -29,7 +29,11 @@ impl Reader {
         match full? {
             def::PARQUET_FORMAT => {
                 let name = parsed.string(def::PARQUET_CODEC);
-                let codec = Codec::of(&name);
+                let extension = match parsed.string(def::PARQUET_LZ4_EXTENSION).as_str() {
+                    def::LZ4_PLAIN => Lz4Extension::Plain,
+                    _ => Lz4Extension::Hadoop,
+                };
+                let codec = Codec::of(&name, extension);
                 if codec.is_none() {
                     let message = format!(
                         "codec {name} is not supported by this version; use snappy, zstd, gzip, \

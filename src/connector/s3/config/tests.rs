@@ -72,6 +72,17 @@ fn what_the_file_says_wins() {
 }
 
 #[test]
+fn files_of_lz4_end_as_either_generation_has_it() {
+    let extension = |changes: &[(&str, &str)]| {
+        S3Config::new(&with(changes), &worker()).unwrap().naming.extension
+    };
+    let older = (def::PARQUET_LZ4_EXTENSION, ".lz4");
+    assert_eq!(extension(&[(def::PARQUET_CODEC, "lz4")]), ".lz4hadoop.parquet");
+    assert_eq!(extension(&[(def::PARQUET_CODEC, "lz4"), older]), ".lz4.parquet");
+    assert_eq!(extension(&[(def::PARQUET_CODEC, "lz4_raw"), older]), ".lz4raw.parquet");
+}
+
+#[test]
 fn alone_it_is_amazon_with_the_machines_credentials() {
     let config = S3Config::new(&example(), &SinkDefaults::default()).unwrap();
     assert_eq!(config.store.place, Place::Amazon);

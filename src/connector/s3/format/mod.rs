@@ -18,7 +18,7 @@ pub(crate) use avro_schema::AvroOptions;
 pub(crate) use bytes::BytesFormat;
 pub(crate) use json::{JsonDecimals, JsonFormat};
 pub(crate) use lines::Compression;
-pub(crate) use parquet::{Codec, ParquetFormat};
+pub(crate) use parquet::{Codec, Lz4Extension, ParquetFormat};
 
 /// Where a file's rows come from: what its metadata says about them.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -51,19 +51,31 @@ pub(crate) enum Codec {
     Snappy,
     Gzip,
     Zstd,
-    Lz4,
+    /// With the ending of its files' names: see `parquet.lz4.extension`.
+    Lz4 {
+        extension: Lz4Extension,
+    },
     Lz4Raw,
+}
+
+/// How names of `lz4` files end before `.parquet`, which changed with the original's library.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Lz4Extension {
+    /// `.lz4hadoop`, since parquet-java 1.13.
+    Hadoop,
+    /// `.lz4`, before.
+    Plain,
 }
 
 impl Codec {
     /// The codec that the property's `name` means; `None` for the ones that this build cannot write.
-    pub(crate) fn of(name: &str) -> Option<Self> {
+    pub(crate) fn of(name: &str, extension: Lz4Extension) -> Option<Self> {
         Some(match name {
             "none" => Self::None,
             "snappy" => Self::Snappy,
             "gzip" => Self::Gzip,
             "zstd" => Self::Zstd,
-            "lz4" => Self::Lz4,
+            "lz4" => Self::Lz4 { extension },
             "lz4_raw" => Self::Lz4Raw,
             _ => return None,
         })
@@ -75,7 +87,8 @@ impl Codec {
             Self::Snappy => ".snappy",
             Self::Gzip => ".gz",
             Self::Zstd => ".zstd",
-            Self::Lz4 => ".lz4hadoop",
+            Self::Lz4 { extension: Lz4Extension::Hadoop } => ".lz4hadoop",
+            Self::Lz4 { extension: Lz4Extension::Plain } => ".lz4",
             Self::Lz4Raw => ".lz4raw",
         }
     }
@@ -86,7 +99,7 @@ impl Codec {
             Self::Snappy => Compression::SNAPPY,
             Self::Gzip => Compression::GZIP(GzipLevel::default()),
             Self::Zstd => Compression::ZSTD(ZstdLevel::try_new(3).unwrap_or_default()),
-            Self::Lz4 => Compression::LZ4,
+            Self::Lz4 { .. } => Compression::LZ4,
             Self::Lz4Raw => Compression::LZ4_RAW,
         }
     }
