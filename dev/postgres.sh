@@ -88,7 +88,7 @@ postgres_start() {
 postgres_init() {
   local bin=$1 home=$2
   rm -rf "$home/data"
-  as_postgres "$bin/initdb" -D "$home/data" -U postgres -A trust -E UTF8 --locale=C --no-sync --no-instructions >/dev/null
+  as_postgres "$bin/initdb" -D "$home/data" -U postgres -A trust -E UTF8 --locale=C --no-sync >/dev/null
   # The tests' superuser needs no password; every other role is asked for it, as on a real server.
   as_postgres tee "$home/data/pg_hba.conf" >/dev/null <<'END'
 host  all          postgres  127.0.0.1/32  trust

@@ -256,6 +256,9 @@ pub(super) async fn ensure_publication(
     let failed = |error| explain(error, "looking up the publication", config);
     let present = client.publication(name).await.map_err(failed)?;
     let tables = quoted_list(captured);
+    if let Some(reason) = present.is_none().then(|| too_old(config, facts)).flatten() {
+        return Err(ConnectError::config(reason));
+    }
     let with = with_clause(config);
     let statement = match (mode, present) {
         (PublicationMode::Disabled, None) => {
@@ -306,6 +309,17 @@ pub(super) async fn ensure_publication(
     let doing = format!("\"{statement}\"");
     client.execute(&statement).await.map_err(|error| explain(error, &doing, config))?;
     client.execute("reset statement_timeout").await.map_err(failed)
+}
+
+/// Why a server is too old for the publication that is asked for, if it is.
+pub(super) fn too_old(config: &PostgresConfig, facts: &ServerFacts) -> Option<String> {
+    (config.publication.via_root && facts.version < 130_000).then(|| {
+        format!(
+            "publish.via.partition.root=true needs PostgreSQL 13 or newer, the server is version {}: \
+             remove the setting, and changes come from the partitions themselves",
+            facts.version / 10_000
+        )
+    })
 }
 
 fn with_clause(config: &PostgresConfig) -> String {

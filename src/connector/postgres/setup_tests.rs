@@ -159,4 +159,7 @@ fn publications_leave_out_what_is_skipped() {
         with_clause(&skipping),
         " WITH (publish_via_partition_root = true, publish = 'insert,update,delete')"
     );
+    assert_eq!(too_old(&skipping, &facts()), None);
+    let reason = too_old(&skipping, &ServerFacts { version: 120_022, ..facts() }).unwrap();
+    assert!(reason.contains("needs PostgreSQL 13 or newer, the server is version 12"), "{reason}");
 }

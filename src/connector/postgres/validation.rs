@@ -49,8 +49,8 @@ async fn problems(
     found.extend(unreadable(config, &captured));
     if config.snapshot.mode.streams() {
         found.extend(slot_problems(config, &facts, &access, &mut client).await?);
-        let access = (!facts.in_recovery).then_some(&access);
-        found.extend(publication_problems(config, &captured, access, &mut client).await?);
+        let rights = (!facts.in_recovery).then_some(&access);
+        found.extend(publication_problems(config, &facts, &captured, rights, &mut client).await?);
     }
     warn_of_identities(config, &captured, &access);
     client.close().await;
@@ -117,6 +117,7 @@ async fn slot_problems(
 /// `access`: what the role may do; `None` on a standby, where nothing is created.
 async fn publication_problems(
     config: &PostgresConfig,
+    facts: &ServerFacts,
     captured: &[TableId],
     access: Option<&Access>,
     client: &mut Client,
@@ -135,8 +136,10 @@ async fn publication_problems(
                 ),
             )],
             _ => {
+                let too_old = setup::too_old(config, facts)
+                    .map(|reason| invalid("publish.via.partition.root", &reason));
                 let uncreatable = access.and_then(|access| uncreatable(config, captured, access));
-                uncreatable.into_iter().collect()
+                too_old.into_iter().chain(uncreatable).collect()
             }
         });
     };

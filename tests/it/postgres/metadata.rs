@@ -6,7 +6,7 @@ use std::time::Duration;
 use ferroconnect::error::ErrorKind;
 use serde_json::{Value as Json, json};
 
-use super::source::{Event, Source, config, short};
+use super::source::{Event, Source, config, sends_messages, short};
 use crate::support::{TestDatabase, eventually_async};
 
 const TABLES: &str = "\
@@ -45,7 +45,9 @@ async fn transactions_are_told_with_what_they_hold() {
         )
         .await
         .unwrap();
-    let events = source.take(8).await;
+    let told = sends_messages(&client).await;
+    let (count, last) = if told { (5, 7) } else { (4, 6) };
+    let events = source.take(last + 1).await;
     let begin = &events[0];
     assert_eq!(begin.topic, "srv.transaction");
     let xid = events[1].value["source"]["txId"].as_i64().unwrap();
@@ -64,13 +66,15 @@ async fn transactions_are_told_with_what_they_hold() {
     // Both halves of a changed key count.
     assert_eq!(short(&events[3..6]), ["d 1", "tombstone 1", "c 3"]);
     assert_eq!((block(&events[3]), block(&events[5])), ((3, 2), (4, 3)));
-    assert_eq!(block(&events[6]), (5, 1));
-    let end = &events[7].value;
-    assert_eq!((&end["status"], &end["event_count"]), (&json!("END"), &json!(5)));
+    if told {
+        assert_eq!(block(&events[6]), (5, 1));
+    }
+    let end = &events[last].value;
+    assert_eq!((&end["status"], &end["event_count"]), (&json!("END"), &json!(count)));
     let collections = end["data_collections"].as_array().unwrap();
     assert!(collections.contains(&json!({"data_collection": "inv.b", "event_count": 3})));
     assert!(collections.contains(&json!({"data_collection": "inv.a", "event_count": 1})));
-    assert!(events[7].headers.is_empty());
+    assert!(events[last].headers.is_empty());
     source.stop().await;
 }
 
@@ -233,7 +237,8 @@ async fn the_older_form_is_that_of_the_older_generation() {
         .batch_execute("insert into t values (3); select pg_logical_emit_message(true, 'p', 'x')")
         .await
         .unwrap();
-    let events = source.take(2).await;
+    let told = sends_messages(&client).await;
+    let events = source.take(1 + usize::from(told)).await;
     let stored = source.commit().await;
     assert!(stored.offset.starts_with("{\"transaction_id\":null,"), "{}", stored.offset);
     let names =
@@ -255,7 +260,9 @@ async fn the_older_form_is_that_of_the_older_generation() {
         let allowed = &source["fields"][4]["parameters"]["allowed"];
         assert_eq!(allowed, "true,last,false,incremental");
     }
-    assert_eq!(names(&events[1].value["payload"]), "op ts_ms source message");
+    if told {
+        assert_eq!(names(&events[1].value["payload"]), "op ts_ms source message");
+    }
     source.stop().await;
 
     // What one generation wrote, the other goes on from.

@@ -3,7 +3,7 @@
 use ferroconnect::error::ErrorKind;
 use tokio_postgres::Client;
 
-use super::source::{Source, config};
+use super::source::{Source, config, version};
 use crate::support::TestDatabase;
 
 const TABLES: &str = "create table a (id int primary key); create table b (id int primary key)";
@@ -87,11 +87,7 @@ async fn a_failover_slot_is_one_where_the_server_has_them() {
     let props = config(&database, &[("slot.failover", "true"), ("table.include.list", "public.a")]);
     let mut source = Source::start(&props, None, false);
     source.snapshot().await;
-    let version: i32 = client
-        .query_one("select current_setting('server_version_num')::int", &[])
-        .await
-        .unwrap()
-        .get(0);
+    let version = version(&client).await;
     let failover = "select (to_jsonb(s) ->> 'failover')::boolean from pg_replication_slots s \
                     where slot_name = $1";
     let failover: Option<bool> =

@@ -3,7 +3,7 @@
 use ferroconnect::connector::{ConnectorContext, postgres};
 use ferroconnect::error::ErrorKind;
 
-use super::source::{Source, config_of, short};
+use super::source::{Source, config_of, short, version_of_all};
 use crate::support::{OwnServer, eventually_async};
 
 const TABLE: (&str, &str) = ("table.include.list", "public.t");
@@ -77,14 +77,13 @@ async fn a_fast_stop_is_not_held_up_and_a_restart_is_waited_for() {
 /// The server gave the slot up because too much log was kept for it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_slot_that_the_server_gave_up_stops_the_task_with_the_remedy() {
-    let server =
-        OwnServer::start("-c max_slot_wal_keep_size=1MB -c max_wal_size=32MB -c min_wal_size=32MB");
-    let client = server.connect().await;
-    let version: String = client.query_one("show server_version_num", &[]).await.unwrap().get(0);
-    if version.parse::<u32>().unwrap() < 130_000 {
+    if version_of_all().await < 130_000 {
         // It has no such limit.
         return;
     }
+    let server =
+        OwnServer::start("-c max_slot_wal_keep_size=1MB -c max_wal_size=32MB -c min_wal_size=32MB");
+    let client = server.connect().await;
     client
         .batch_execute("create table t (id int primary key); create table noise (x text)")
         .await

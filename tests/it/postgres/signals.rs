@@ -138,17 +138,17 @@ async fn a_signal_has_a_table_read_in_chunks() {
     );
     assert_eq!(first["before"], json!(null));
     assert!(read[0].headers.contains(&"__debezium.context.runId".to_owned()));
-    let story = story(&events);
+    // A chunk is told beside the stream: before or behind the record of its window.
+    let mut story = story(&events);
+    assert_eq!(story[0], "told STARTED");
+    story.retain(|what| !what.starts_with("told"));
     assert_eq!(
-        story[..8],
+        story[..5],
         [
-            "told STARTED",
             "c execute-snapshot",
-            "told IN_PROGRESS",
             "c snapshot-window-open",
             "r",
             "c snapshot-window-close",
-            "told IN_PROGRESS",
             "c snapshot-window-open",
         ]
         .map(str::to_owned),

@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use ferroconnect::config::Props;
 use ferroconnect::data::SourceOffset;
 use serde_json::{Value, json};
 
-use super::source::{Event, Source, config, short, until_streaming};
+use super::source::{Event, Source, config, short, until_streaming, version};
 use crate::support::TestDatabase;
 
 const TABLES: &str = "\
@@ -120,6 +121,23 @@ async fn until_chunks(source: &mut Source, chunks: u64) -> Vec<Event> {
     events
 }
 
+/// Whether the server reads a range of blocks by those blocks alone. Before 14 it would read the whole
+/// table for each, and so each table is one chunk, which is read again when it breaks off.
+async fn reads_ranges(client: &tokio_postgres::Client, props: &Props) -> bool {
+    if version(client).await >= 140_000 {
+        return true;
+    }
+    let mut source = Source::start(props, None, false);
+    let (mut events, mut chunks) = (0, 0);
+    while source.sealed.as_ref().is_none_or(|sealed| !sealed.offset.contains("last_snapshot")) {
+        events += source.poll().await.unwrap().len();
+        chunks = chunks.max(done(source.sealed.as_ref()));
+    }
+    source.stop().await;
+    assert!(events == 4010 && chunks <= 2, "{events} rows in {chunks} chunks");
+    false
+}
+
 /// How many chunks the offset says are read.
 fn done(offset: Option<&SourceOffset>) -> u64 {
     let Some(offset) = offset else { return 0 };
@@ -144,6 +162,9 @@ async fn a_snapshot_that_breaks_off_is_gone_on_with() {
         .unwrap();
     client.batch_execute("vacuum inv.a").await.unwrap();
     let settings = [("table.include.list", "inv.b,inv.a"), CHUNKS];
+    if !reads_ranges(&client, &config(&database, &settings)).await {
+        return;
+    }
     let mut source = Source::start(&config(&database, &settings), None, false);
     let before = until_chunks(&mut source, 3).await;
     let stored = source.sealed.clone().unwrap();
@@ -185,7 +206,9 @@ async fn a_snapshot_that_breaks_off_is_gone_on_with() {
     let lsn = |event: &Event| event.value["source"]["lsn"].as_i64().unwrap();
     assert!(lsn(&before[0]) < lsn(moved));
     let streamed = source.take(100 * 2 + 3 + 2 + 1).await;
-    assert!(lsn(&streamed[0]) > lsn(&before[0]) && lsn(&streamed[0]) < lsn(moved));
+    // A change may begin where the snapshot's point is.
+    let points = [lsn(&before[0]), lsn(&streamed[0]), lsn(moved)];
+    assert!(points[0] <= points[1] && points[1] < points[2], "{points:?}");
     let last = |id: i32| streamed.iter().rev().find(|event| event.key["id"] == id).unwrap();
     assert_eq!(last(gone).value, Value::Null);
     assert_eq!(last(3990).value["after"]["note"], "__debezium_unavailable_value");
@@ -198,6 +221,9 @@ async fn a_rewritten_table_and_a_lost_slot_are_read_from_the_beginning() {
     let (database, client) = filled().await;
     let settings = [("table.include.list", "inv.b,inv.a"), CHUNKS];
     let props = config(&database, &settings);
+    if !reads_ranges(&client, &props).await {
+        return;
+    }
     let mut source = Source::start(&props, None, false);
     until_chunks(&mut source, 3).await;
     let stored = source.sealed.clone().unwrap();

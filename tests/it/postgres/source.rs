@@ -40,6 +40,22 @@ pub(super) fn config(database: &TestDatabase, more: &[(&str, &str)]) -> Props {
     props
 }
 
+/// The server's version as its number: 150004.
+pub(super) async fn version(client: &tokio_postgres::Client) -> i32 {
+    let query = "select current_setting('server_version_num')::int";
+    client.query_one(query, &[]).await.unwrap().get(0)
+}
+
+/// Whether the server's pgoutput sends logical messages: from 14 on.
+pub(super) async fn sends_messages(client: &tokio_postgres::Client) -> bool {
+    version(client).await >= 140_000
+}
+
+/// The version of the servers that tests start for themselves: that of the shared one.
+pub(super) async fn version_of_all() -> i32 {
+    version(&TestDatabase::create().await.connect().await).await
+}
+
 /// Waits until `slot` streams. A slot is active from the first moment of its making, but of changes
 /// that are committed before its consistent point nothing comes.
 pub(super) async fn until_streaming(client: &tokio_postgres::Client, slot: &str) {
