@@ -1,6 +1,7 @@
 //! The connector's configuration, typed: past this struct nothing looks up a key.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use crate::connector::postgres::context_headers;
 use crate::connector::postgres::filter::{Filters, Patterns, Selector};
 use crate::connector::postgres::generation::Generation;
 use crate::connector::postgres::heartbeat::HeartbeatConfig;
+use crate::connector::postgres::in_progress::InProgressConfig;
 use crate::connector::postgres::incremental::IncrementalConfig;
 use crate::connector::postgres::notification::NotificationConfig;
 use crate::connector::postgres::signal::SignalConfig;
@@ -31,6 +33,8 @@ pub(super) struct PostgresConfig {
     pub(super) slot: SlotConfig,
     pub(super) publication: PublicationConfig,
     pub(super) status_interval: Duration,
+    /// `None`: the server keeps transactions until they commit.
+    pub(super) in_progress: Option<InProgressConfig>,
     pub(super) snapshot: SnapshotConfig,
     pub(super) incremental: IncrementalConfig,
     pub(super) signals: SignalConfig,
@@ -190,6 +194,7 @@ impl PostgresConfig {
             slot: slot(&parsed),
             publication: publication(props, &parsed),
             status_interval: millis(&parsed, "status.update.interval.ms"),
+            in_progress: in_progress(&parsed),
             snapshot: SnapshotConfig::new(props, &parsed)?,
             incremental: IncrementalConfig::new(&parsed),
             signals: SignalConfig::new(props, &parsed),
@@ -321,6 +326,14 @@ fn slot(parsed: &Parsed) -> SlotConfig {
         failover: parsed.boolean("slot.failover"),
         stream_params: params.split(';').filter_map(pair).collect(),
     }
+}
+
+fn in_progress(parsed: &Parsed) -> Option<InProgressConfig> {
+    let folder = parsed.optional_string("streaming.spill.directory");
+    parsed.boolean("streaming.in.progress").then(|| InProgressConfig {
+        folder: folder.map_or_else(std::env::temp_dir, PathBuf::from),
+        disk_max: u64::try_from(parsed.integer("streaming.spill.max.bytes")).unwrap_or(0),
+    })
 }
 
 fn publication(props: &Props, parsed: &Parsed) -> PublicationConfig {

@@ -362,6 +362,12 @@ fn undeclared() -> Vec<ConfigKey> {
             "No write to the database by signals",
         -1 Medium String "debezium.compatibility" = "3.6"; Short "Debezium compatibility"; one_of["3.6" "2.3"];
             "Whose records these look like: those of Debezium 3.6, or of 2.3 for consumers of the older form",
+        -1 Low Boolean "streaming.in.progress" = "true"; Short "Streaming of transactions in progress"; boolean;
+            "PG14+: large transactions are received while they are in progress and kept here until they commit, instead of on the server",
+        -1 Low Long "streaming.spill.max.bytes" = "1073741824"; Short "Disk for transactions in progress"; non_negative_long;
+            "What transactions in progress may take on disk; beyond it the server keeps them",
+        -1 Low String "streaming.spill.directory" = null; Long "Folder for transactions in progress"; any;
+            "Where transactions in progress are kept; unset = the system's folder for temporary files",
         -1 Low String "topic.transaction" = "transaction"; Short "Transaction topic"; topic;
             "The transaction topic's name behind topic.prefix and topic.delimiter",
         -1 Low String "topic.heartbeat.prefix" = "__debezium-heartbeat"; Short "Heartbeat topic prefix"; topic;

@@ -25,6 +25,7 @@ mod filter;
 mod generation;
 mod geometry;
 mod heartbeat;
+mod in_progress;
 mod incremental;
 mod java_map;
 mod key_change;

@@ -1,4 +1,5 @@
-//! The messages of the output plugin `pgoutput`, protocol 1: bytes to borrowed messages, with no
+//! The messages of the output plugin `pgoutput`, protocol 1 (what later ones have for transactions in
+//! progress is `in_progress`'s matter): bytes to borrowed messages, with no
 //! I/O and no state. Positions are those of the chunk, so that cells can point into it. Source:
 //! PostgreSQL "Logical Replication Message Formats".
 #![deny(clippy::indexing_slicing)]
@@ -238,13 +239,18 @@ impl<'a> Iterator for Columns<'a> {
     }
 }
 
+/// Numbers and texts, one after the other.
 #[derive(Debug, Clone)]
-struct Reader<'a> {
+pub(super) struct Reader<'a> {
     chunk: &'a [u8],
     at: usize,
 }
 
 impl<'a> Reader<'a> {
+    pub(super) fn new(chunk: &'a [u8], at: usize) -> Self {
+        Self { chunk, at }
+    }
+
     fn take(&mut self, length: usize) -> Result<&'a [u8]> {
         let end = self.at.checked_add(length).ok_or(DecodeError::Short(self.at))?;
         let bytes = self.chunk.get(self.at..end).ok_or(DecodeError::Short(self.at))?;
@@ -252,7 +258,7 @@ impl<'a> Reader<'a> {
         Ok(bytes)
     }
 
-    fn array<const N: usize>(&mut self) -> Result<[u8; N]> {
+    pub(super) fn array<const N: usize>(&mut self) -> Result<[u8; N]> {
         let rest = self.chunk.get(self.at..).ok_or(DecodeError::Short(self.at))?;
         let bytes = rest.first_chunk::<N>().ok_or(DecodeError::Short(self.at))?;
         self.at += N;
@@ -263,7 +269,7 @@ impl<'a> Reader<'a> {
         self.take(length).map(drop)
     }
 
-    fn u8(&mut self) -> Result<u8> {
+    pub(super) fn u8(&mut self) -> Result<u8> {
         self.array::<1>().map(u8::from_be_bytes)
     }
 
@@ -271,11 +277,11 @@ impl<'a> Reader<'a> {
         self.array().map(u16::from_be_bytes)
     }
 
-    fn u32(&mut self) -> Result<u32> {
+    pub(super) fn u32(&mut self) -> Result<u32> {
         self.array().map(u32::from_be_bytes)
     }
 
-    fn u64(&mut self) -> Result<u64> {
+    pub(super) fn u64(&mut self) -> Result<u64> {
         self.array().map(u64::from_be_bytes)
     }
 

@@ -6,13 +6,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{BufMut as _, BytesMut};
+use bytes::{Buf as _, BufMut as _, BytesMut};
 use tokio::io::AsyncReadExt as _;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::connector::postgres::client::{literal, lsn, quoted};
 use crate::connector::postgres::config::PostgresConfig;
+use crate::connector::postgres::in_progress::{InProgress, Refusal, Replay, kind};
 use crate::connector::postgres::lsn::Lsn;
 use crate::connector::postgres::pgoutput::{PG_EPOCH_MICROS, micros_now};
 use crate::connector::postgres::session::Event;
@@ -62,15 +63,18 @@ pub(super) async fn create_slot(
     Ok(CreatedSlot { consistent: lsn(&next()?)?, snapshot: next()? })
 }
 
-/// Starts the stream behind `from`.
+/// Starts the stream behind `from`; `in_progress`: with large transactions before their commit.
 pub(super) async fn start(
     connection: &mut Connection,
     config: &PostgresConfig,
     from: Lsn,
     version: u32,
+    in_progress: bool,
 ) -> Result<()> {
+    // Protocols 3 and 4 add what a slot for two phases and parallel workers need.
+    let protocol = if in_progress { "'2', \"streaming\" 'on'" } else { "'1'" };
     let publication = literal(&quoted(&folded(&config.publication.name)));
-    let mut options = format!("\"proto_version\" '1', \"publication_names\" {publication}");
+    let mut options = format!("\"proto_version\" {protocol}, \"publication_names\" {publication}");
     if version >= 140_000 {
         options.push_str(", \"messages\" 'true'");
     }
@@ -105,6 +109,22 @@ pub(super) struct Stream {
     heard_at: Instant,
     /// When reading goes on, while the socket rests.
     rests_until: Option<Instant>,
+    status_at: Instant,
+    /// `None`: the server keeps transactions until they commit.
+    in_progress: Option<InProgress>,
+    /// The next frame is of a transaction in progress.
+    streamed: bool,
+    /// A transaction that committed and is read again, and what came behind its commit.
+    replay: Option<(Replay, BytesMut)>,
+}
+
+/// Why a stream ended that did not break.
+#[derive(Debug)]
+pub(super) enum Ended {
+    /// The poll has gone away.
+    Unread,
+    /// The server is to keep transactions until they commit.
+    Refused(Refusal),
 }
 
 impl Stream {
@@ -113,6 +133,7 @@ impl Stream {
         out: mpsc::Sender<Event>,
         stored: watch::Receiver<Lsn>,
         ask: Arc<Notify>,
+        in_progress: Option<InProgress>,
     ) -> Self {
         let now = Instant::now();
         Self {
@@ -126,21 +147,30 @@ impl Stream {
             answer_due: false,
             heard_at: now,
             rests_until: None,
+            status_at: now,
+            in_progress,
+            streamed: false,
+            replay: None,
         }
     }
 
-    /// Runs until the stream breaks; `Ok` when the poll has gone away.
-    pub(super) async fn run(mut self, status_interval: Duration) -> Result<()> {
+    /// Runs until the stream breaks or ends.
+    pub(super) async fn run(mut self, status_interval: Duration) -> Result<Ended> {
         let mut timer = tokio::time::interval(status_interval);
         timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let out = self.out.clone();
         let ask = self.ask.clone();
         self.scan()?;
         loop {
-            if std::mem::take(&mut self.answer_due) {
+            if std::mem::take(&mut self.answer_due) || self.status_at.elapsed() > status_interval {
                 self.send_status(false).await?;
             }
-            let full = self.whole >= CHUNK_BYTES;
+            if self.whole == 0
+                && let Err(refusal) = self.take_streamed().await?
+            {
+                return Ok(Ended::Refused(refusal));
+            }
+            let full = self.whole >= CHUNK_BYTES || self.streamed || self.replay.is_some();
             if full {
                 self.connection.socket.rest();
             } else {
@@ -150,7 +180,7 @@ impl Stream {
             tokio::select! {
                 biased;
                 permit = out.reserve(), if self.whole > 0 => {
-                    let Ok(permit) = permit else { return Ok(()) };
+                    let Ok(permit) = permit else { return Ok(Ended::Unread) };
                     let bytes = self.connection.buffer.split_to(self.whole).freeze();
                     let relations = std::mem::take(&mut self.relations);
                     permit.send(Event::Stream { bytes, relations });
@@ -173,7 +203,7 @@ impl Stream {
                 }
                 changed = self.stored.changed() => {
                     if changed.is_err() {
-                        return Ok(());
+                        return Ok(Ended::Unread);
                     }
                     self.send_status(false).await?;
                 }
@@ -190,7 +220,7 @@ impl Stream {
                 () = out.closed() => {
                     self.send_status(false).await?;
                     self.connection.close().await;
-                    return Ok(());
+                    return Ok(Ended::Unread);
                 }
             }
         }
@@ -206,9 +236,49 @@ impl Stream {
         self.heard_at = now;
     }
 
-    /// Finds the end of the whole frames in the buffer.
+    /// Has transactions in progress kept, frame by frame, and those that have committed read again,
+    /// until there are frames to hand over or the buffer has no such frame.
+    async fn take_streamed(&mut self) -> Result<std::result::Result<(), Refusal>> {
+        while self.whole == 0 {
+            if let Some((replay, behind)) = &mut self.replay {
+                let filled = match replay.fill(&mut self.connection.buffer).await {
+                    Ok(filled) => filled,
+                    Err(error) => return Ok(Err(Refusal::Unread(error))),
+                };
+                if !filled {
+                    self.connection.buffer = std::mem::take(behind);
+                    self.replay = None;
+                    self.heard_at = Instant::now();
+                }
+            } else if std::mem::take(&mut self.streamed) {
+                let Some(in_progress) = &mut self.in_progress else { break };
+                let buffer = &mut self.connection.buffer;
+                let length = frame_length(buffer)?.unwrap_or(0).min(buffer.len());
+                let taken = in_progress.take(&buffer[..length]).await;
+                buffer.advance(length);
+                match taken {
+                    Ok(None) => {}
+                    Ok(Some(replay)) => self.replay = Some((replay, std::mem::take(buffer))),
+                    Err(refusal) => return Ok(Err(refusal)),
+                }
+                if buffer.is_empty() && buffer.capacity() > 2 * CHUNK_BYTES {
+                    // The room that a large row needed.
+                    *buffer = BytesMut::new();
+                }
+            } else {
+                break;
+            }
+            self.scan()?;
+        }
+        Ok(Ok(()))
+    }
+
+    /// Finds the end of the whole frames in the buffer, up to one of a transaction in progress.
     fn scan(&mut self) -> Result<()> {
         while let Some(rest) = self.connection.buffer.get(self.whole..) {
+            if self.streamed {
+                break;
+            }
             let Some(length) = frame_length(rest)? else { break };
             let Some(frame) = rest.get(..length) else {
                 // A row larger than the buffer: make room for all of it at once.
@@ -223,6 +293,12 @@ impl Stream {
                 }
                 (Some(b'd'), Some(b'w')) => {
                     self.received = self.received.max(Lsn(number(frame.get(6..14))));
+                    if let (Some(in_progress), None) = (&self.in_progress, &self.replay)
+                        && kind(frame).is_some_and(|kind| in_progress.takes(kind))
+                    {
+                        self.streamed = true;
+                        break;
+                    }
                     self.relations |= frame.get(30) == Some(&b'R');
                 }
                 (Some(b'E'), _) => return Err(error_of_frame(frame)),
@@ -238,6 +314,7 @@ impl Stream {
 
     /// Standby status update: what was received, and what is stored.
     async fn send_status(&mut self, answer: bool) -> Result<()> {
+        self.status_at = Instant::now();
         let stored = *self.stored.borrow_and_update();
         let mut message = BytesMut::with_capacity(64);
         message.put_u8(b'd');

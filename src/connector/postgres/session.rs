@@ -14,11 +14,12 @@ use crate::config::HostMap;
 use crate::connector::postgres::client::{Client, ServerFacts, Slot, TableId};
 use crate::connector::postgres::config::PostgresConfig;
 use crate::connector::postgres::failure::explain;
+use crate::connector::postgres::in_progress::{self, InProgress, Refusal};
 use crate::connector::postgres::lsn::Lsn;
 use crate::connector::postgres::notification::Notification;
 use crate::connector::postgres::offset::{Position, SnapshotPoint};
 use crate::connector::postgres::replica_identity;
-use crate::connector::postgres::replication::{self, Stream};
+use crate::connector::postgres::replication::{self, Ended, Stream};
 use crate::connector::postgres::setup::{self, Start};
 use crate::connector::postgres::snapshot::{self, Interrupted, Origin, SnapshotChunk};
 use crate::connector::postgres::wire::{Connection, Purpose};
@@ -46,6 +47,8 @@ pub(super) enum Event {
         /// The captured tables.
         tables: Vec<String>,
     },
+    /// Transactions in progress cannot be kept here: the server is to keep them.
+    Refused(Refusal),
     /// Whole frames; `relations`: some of them are Relation messages.
     Stream {
         bytes: Bytes,
@@ -67,6 +70,8 @@ pub(super) struct SessionInput {
     pub(super) interrupted: Option<Interrupted>,
     /// The task has just started.
     pub(super) fresh: bool,
+    /// Transactions in progress could not be kept: none are asked for.
+    pub(super) whole_only: bool,
 }
 
 /// A running session. Dropping it ends it.
@@ -350,7 +355,12 @@ impl Running<'_> {
         last_commit: Option<Lsn>,
     ) -> Result<(), ConnectError> {
         let from = from.unwrap_or_default();
-        self.start_stream(&mut connection, from).await?;
+        let version = self.facts.version;
+        let wanted = self.config.in_progress.clone().filter(|_| !self.input.whole_only);
+        let in_progress = wanted
+            .filter(|_| in_progress::is_possible(self.config, version))
+            .map(|config| InProgress::new(config, version));
+        self.start_stream(&mut connection, from, in_progress.is_some()).await?;
         tracing::info!(slot = self.config.slot.name, %from, "streaming");
         let tables = self.names.clone();
         let event = Event::StreamStarted { from, last_commit, client, tables };
@@ -360,8 +370,12 @@ impl Running<'_> {
         let stored = self.input.stored.clone();
         let failed = |error| explain(error, "reading the replication stream", self.config);
         let ask = self.input.ask.clone();
-        let stream = Stream::new(connection, self.out.clone(), stored, ask);
-        stream.run(self.status_interval()).await.map_err(failed)
+        let stream = Stream::new(connection, self.out.clone(), stored, ask, in_progress);
+        if let Ended::Refused(refusal) = stream.run(self.status_interval()).await.map_err(failed)? {
+            // With nobody to take it there is nothing to start again.
+            drop(self.out.send(Event::Refused(refusal)).await);
+        }
+        Ok(())
     }
 
     /// Starts the stream; a predecessor whose connection just broke may hold the slot for a moment.
@@ -369,14 +383,14 @@ impl Running<'_> {
         &self,
         connection: &mut Connection,
         from: Lsn,
+        in_progress: bool,
     ) -> Result<(), ConnectError> {
         const ATTEMPTS: u32 = 10;
         const PAUSE: Duration = Duration::from_millis(200);
         let mut attempt = 1;
         loop {
-            let started =
-                replication::start(connection, self.config, from, self.facts.version).await;
-            match started {
+            let (config, version) = (self.config, self.facts.version);
+            match replication::start(connection, config, from, version, in_progress).await {
                 Ok(()) => return Ok(()),
                 Err(error) if error.code() == Some("55006") && attempt < ATTEMPTS => {
                     attempt += 1;

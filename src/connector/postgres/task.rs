@@ -13,11 +13,12 @@ use crate::connector::postgres::client::Client;
 use crate::connector::postgres::config::PostgresConfig;
 use crate::connector::postgres::failure::{at_reconnect, explain};
 use crate::connector::postgres::heartbeat::{HeartbeatAction, Heartbeats};
+use crate::connector::postgres::in_progress::Refusal;
 use crate::connector::postgres::incremental::{Incremental, Step};
 use crate::connector::postgres::lookup::Lookup;
 use crate::connector::postgres::lsn::Lsn;
 use crate::connector::postgres::notification::{Notification, Notifier};
-use crate::connector::postgres::offset::{Offsets, Position, inside_transaction};
+use crate::connector::postgres::offset::{Offsets, Position, SnapshotPoint, inside_transaction};
 use crate::connector::postgres::session::{Event, Session, SessionInput};
 use crate::connector::postgres::signal::Execute;
 use crate::connector::postgres::slot_monitor::SlotMonitor;
@@ -38,6 +39,8 @@ pub(super) struct PostgresTask {
     inside: Option<(u32, Lsn)>,
     /// No snapshot has begun and no stream has started in this task.
     fresh: bool,
+    /// Transactions in progress could not be kept.
+    whole_only: bool,
     session: Option<Session>,
     /// There is nothing more to do, and that is right.
     idle: bool,
@@ -108,6 +111,7 @@ impl PostgresTask {
             position,
             inside,
             fresh: true,
+            whole_only: false,
             session: None,
             idle: false,
             snapshot,
@@ -146,6 +150,7 @@ impl PostgresTask {
             position,
             interrupted: self.snapshot.as_ref().and_then(|at| Interrupted::parse(&at.offset)),
             fresh: self.fresh,
+            whole_only: self.whole_only,
         }
     }
 
@@ -197,19 +202,14 @@ impl PostgresTask {
             }
             Event::SnapshotAt(offset) => self.snapshot_at(offset, out),
             Event::Snapshot(chunk) => self.snapshot_rows(chunk, out)?,
-            Event::SnapshotEnded { point, offset } => {
-                self.snapshot = None;
-                self.reading = false;
-                self.position = Some(Position::Streaming { resume: point.lsn, last_commit: None });
-                out.seal(offset);
-                if let Some(mut heartbeats) = Heartbeats::new(&self.config) {
-                    out.push_record(heartbeats.beat());
-                    out.seal(self.offsets.after_snapshot(point));
-                }
-            }
+            Event::SnapshotEnded { point, offset } => self.snapshot_ended(point, offset, out),
             Event::StreamStarted { from, last_commit, client, tables } => {
                 self.stream_started(from, last_commit, client);
                 self.start_signals(tables);
+                return Ok(false);
+            }
+            Event::Refused(refusal) => {
+                self.refused(&refusal);
                 return Ok(false);
             }
             Event::Stream { bytes, relations } => {
@@ -231,6 +231,31 @@ impl PostgresTask {
             self.snapshot_at(chunk.offset, out);
         }
         Ok(())
+    }
+
+    fn snapshot_ended(
+        &mut self,
+        point: SnapshotPoint,
+        offset: SourceOffset,
+        out: &mut RecordBatch,
+    ) {
+        self.snapshot = None;
+        self.reading = false;
+        self.position = Some(Position::Streaming { resume: point.lsn, last_commit: None });
+        out.seal(offset);
+        if let Some(mut heartbeats) = Heartbeats::new(&self.config) {
+            out.push_record(heartbeats.beat());
+            out.seal(self.offsets.after_snapshot(point));
+        }
+    }
+
+    /// The next session has the server keep transactions until they commit.
+    fn refused(&mut self, refusal: &Refusal) {
+        let error = refusal.to_string();
+        let cause = std::error::Error::source(refusal).map(ToString::to_string);
+        tracing::warn!(error, cause, "the server keeps transactions until they commit");
+        self.whole_only = true;
+        self.disconnected();
     }
 
     /// The rows so far are those that `offset` says; it is gone on from there after a break.

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test ends where something unexpected is")]
 
 mod faults;
+mod in_progress;
 mod metadata;
 mod publications;
 mod scenarios;
