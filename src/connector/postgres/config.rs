@@ -53,6 +53,8 @@ pub(super) struct PostgresConfig {
     pub(super) mismatch: MismatchStrategy,
     pub(super) position_check: bool,
     pub(super) fail_on_bad_value: bool,
+    /// What becomes of a change with a value that records cannot show.
+    pub(super) unshowable: Unshowable,
     pub(super) acknowledge: bool,
     /// Where transactions are told, when they are.
     pub(super) transaction_topic: Option<String>,
@@ -146,6 +148,14 @@ pub(super) enum Adjustment {
     AvroUnicode,
 }
 
+/// What becomes of a change that records cannot show.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unshowable {
+    Fails,
+    IsToldAndLeftOut,
+    IsLeftOut,
+}
+
 /// Whose position is right when the slot is ahead of the stored offset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum MismatchStrategy {
@@ -212,6 +222,7 @@ impl PostgresConfig {
             mismatch: mismatch(&parsed),
             position_check: parsed.boolean("internal.log.position.check.enable"),
             fail_on_bad_value: is(&parsed, "event.converting.failure.handling.mode", "fail"),
+            unshowable: unshowable(&parsed),
             acknowledge: acknowledges(&parsed),
             transaction_topic: transaction_topic(&parsed),
             heartbeat: heartbeat(&parsed),
@@ -423,6 +434,14 @@ fn key_columns(parsed: &Parsed) -> Result<Vec<(Patterns, Vec<String>)>, String> 
         Some(Patterns::parse(table).map(|table| (table, columns)))
     };
     parsed.string("message.key.columns").split(';').filter_map(entry).collect()
+}
+
+fn unshowable(parsed: &Parsed) -> Unshowable {
+    match parsed.string("event.processing.failure.handling.mode").to_lowercase().as_str() {
+        "warn" => Unshowable::IsToldAndLeftOut,
+        "skip" | "ignore" => Unshowable::IsLeftOut,
+        _ => Unshowable::Fails,
+    }
 }
 
 fn mismatch(parsed: &Parsed) -> MismatchStrategy {

@@ -51,6 +51,8 @@ pub(super) struct Relation {
     /// How many cells a row takes.
     pub(super) cells: usize,
     fail_on_bad_value: bool,
+    /// The cells, and the names, of NOT NULL columns whose values may have no form in their schema.
+    strict: Vec<(usize, String)>,
 }
 
 /// What a column becomes.
@@ -213,7 +215,7 @@ impl Relation {
             |column: &&ColumnShape| !config.filters.has_column(schema, name, &column.name);
         // All columns stay when the filter would remove every one.
         let none_left = shape.columns.iter().filter(filtered_out).count() == shape.columns.len();
-        let mut cells = 0;
+        let (mut cells, mut strict) = (0, Vec::new());
         let mut columns = Vec::with_capacity(shape.columns.len());
         for (position, column) in shape.columns.iter().enumerate() {
             let in_value = none_left || !filtered_out(&column);
@@ -247,6 +249,9 @@ impl Relation {
             let unchanged = unavailable(&mapped.codec, &mapped.schema, &config.types.placeholder);
             let cell = cells;
             cells += mapped.codec.cells();
+            if is_strict(column, &mapped) {
+                strict.push((cell, column.name.clone()));
+            }
             columns.push(Some(Column {
                 field: names::field_name(config.names.fields, &column.name),
                 schema: mapped.schema,
@@ -268,7 +273,14 @@ impl Relation {
             key,
             cells,
             fail_on_bad_value: config.fail_on_bad_value,
+            strict,
         })
+    }
+
+    /// The NOT NULL column whose value has no form in its schema, in the cells of a new row.
+    pub(super) fn unshowable(&self, row: &[Cell]) -> Option<&str> {
+        let shown = |at: &usize| !matches!(row.get(*at), Some(Cell::Null));
+        self.strict.iter().find(|(at, _)| !shown(at)).map(|(_, name)| name.as_str())
     }
 
     /// The columns of records.
@@ -427,6 +439,15 @@ impl Relation {
         column.codec.push_null(&mut out.cells);
         Ok(())
     }
+}
+
+/// Whether a column is never null, and its values may have no form in its schema.
+fn is_strict(column: &ColumnShape, mapped: &Mapped) -> bool {
+    let partial = matches!(
+        mapped.codec,
+        Codec::Decimal { .. } | Codec::VariableDecimal | Codec::Timestamp(_)
+    );
+    partial && column.not_null && mapped.schema.default_value().is_none()
 }
 
 /// The default that the schema of a column shows.

@@ -3,6 +3,7 @@
 //! position moves with the server's keepalives, so that a slot on a busy database retains no log.
 
 mod cells;
+mod left_out;
 mod seal;
 mod watch;
 
@@ -244,7 +245,7 @@ impl StreamDecoder {
                     self.tallies.creates += 1;
                     self.watch(lsn, &streamed.relation, None, Some(new), filling)?;
                     let plan = &streamed.plans.create;
-                    self.row(lsn, &streamed.relation, plan, &[new], filling)?;
+                    self.new_row(lsn, &streamed.relation, plan, &[new], filling)?;
                 }
             }
             Message::Update { relation, old, new } => {
@@ -390,7 +391,7 @@ impl StreamDecoder {
             if self.config.skipped.contains("u") {
                 return Ok(());
             }
-            return self.row(lsn, relation, &streamed.plans.update, &[new], filling);
+            return self.new_row(lsn, relation, &streamed.plans.update, &[new], filling);
         };
         if relation.key_changed(old, new).map_err(broken)? {
             self.set_position_cells(lsn, filling);
@@ -420,7 +421,7 @@ impl StreamDecoder {
             OldKind::Full => &streamed.plans.update_full,
             OldKind::Key => &streamed.plans.update_keyed,
         };
-        self.row(lsn, relation, plan, &[old, new], filling)
+        self.new_row(lsn, relation, plan, &[old, new], filling)
     }
 
     fn delete(

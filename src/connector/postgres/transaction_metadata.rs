@@ -37,6 +37,16 @@ impl EventCounts {
         *count += 1;
         (self.total, *count)
     }
+
+    /// Takes the newest event of `table` back.
+    pub(super) fn undo(&mut self, table: &str) {
+        if let Some((_, count)) =
+            self.index.get(table).and_then(|index| self.tables.get_mut(*index))
+        {
+            *count -= 1;
+            self.total -= 1;
+        }
+    }
 }
 
 /// Makes the records of the transaction topic.

@@ -265,3 +265,29 @@ async fn an_idle_table_on_a_busy_server_keeps_no_log_and_loses_none() {
     .await;
     source.stop().await;
 }
+
+/// A value that records cannot show in a column that is never null stops the task, or its change is
+/// left out where that is asked.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_value_without_a_form_in_its_schema_is_never_null_silently() {
+    let table = "create table t (id int primary key, price numeric(5, 2) not null)";
+    let change = "insert into t values (1, 1.5); insert into t values (2, 'NaN'); \
+                  update t set price = 'NaN' where id = 1; insert into t values (3, 3)";
+    let mode = |mode| ("event.processing.failure.handling.mode", mode);
+    let (_database, client, mut source) =
+        streaming(table, &[mode("warn"), ("provide.transaction.metadata", "true")]).await;
+    client.batch_execute(&format!("begin; {change}; commit")).await.unwrap();
+    let events = source.take(4).await;
+    let kept = events.iter().filter(|event| event.topic == "srv.public.t").cloned();
+    assert_eq!(short(&kept.collect::<Vec<_>>()), ["c 1", "c 3"]);
+    assert_eq!(events[3].value["event_count"], 2);
+    source.stop().await;
+
+    let (_database, client, mut source) = streaming(table, &[]).await;
+    client.batch_execute(change).await.unwrap();
+    let error = source.failure().await;
+    assert_eq!(error.kind(), ErrorKind::Fatal);
+    for word in ["\"price\" of public.t is NOT NULL", "decimal.handling.mode=string", "warn"] {
+        assert!(error.to_string().contains(word), "{word} in {error}");
+    }
+}
