@@ -15,8 +15,27 @@ COLUMNS = """id bigint primary key, k integer, v numeric(12,2), s text, ts times
 ROW = """i, i % 1000, (i % 100000)::numeric / 100, 'name-' || i, timestamptz '2026-01-01' + i % 3600 * interval '1.000001 s'"""
 
 
+# 21 columns of the kinds that real tables have; with its jsonb a row is about 1 KB.
+WIDE_COLUMNS = """id bigint primary key, a integer not null, b integer, c bigint, d smallint, e numeric(12,2), f numeric(30,10),
+    g double precision, h real, i boolean, j text, k varchar(100), l text, m uuid, n date, o time, p timestamp, q timestamptz,
+    r integer[], s bytea, t jsonb"""
+WIDE_ROW = """i, (i % 1000)::int, case when i % 7 = 0 then null else i::int end, i::bigint * 1000003, (i % 30000)::smallint,
+    (i % 100000)::numeric / 100, i::numeric / 7, i / 3.0::float8, (i % 1000) / 4.0::float4, i % 2 = 0, 'name-' || i,
+    'street ' || i % 1000 || ', city ' || i % 100, repeat('text ', 20), md5(i::text)::uuid, date '2026-01-01' + (i % 365)::int,
+    time '00:00' + i % 86400 * interval '1 s', timestamp '2026-01-01' + i % 3600 * interval '1.000001 s',
+    timestamptz '2026-01-01' + i % 3600 * interval '1.000001 s', array[i % 10, i % 20, i % 30]::int[], decode(md5(i::text), 'hex'),
+    jsonb_build_object('id', i, 'tags', jsonb_build_array('a', 'b', i % 10), 'note', repeat(md5(i::text), 12),
+    'nested', jsonb_build_object('x', i % 100, 'y', null, 'z', true))"""
+# Table to columns, and row i.
+TABLES = {"narrow": (COLUMNS, ROW), "wide": (WIDE_COLUMNS, WIDE_ROW)}
+
+
 def make_table(services, table):
-    services.sql(f"drop table if exists {table}; create table {table} ({COLUMNS})")
+    services.sql(f"drop table if exists {table}; create table {table} ({TABLES[table][0]})")
+
+
+def insert(table, first, last):
+    return f"insert into {table} select {TABLES[table][1]} from generate_series({first}, {last}) i"
 
 
 def make_database(services):
@@ -88,24 +107,29 @@ def sink_config(topic, more):
 
 
 class Streaming:
-    """W1: narrow inserts, 100 rows a transaction, decoded from WAL that is there before the worker starts."""
+    """Changes decoded from WAL that is there before the worker starts: inserts, or updates of rows that were there."""
 
-    def __init__(self, services, rows):
-        self.services, self.rows = services, rows
+    def __init__(self, services, rows, table="narrow", transaction=100, updates=False):
+        self.services, self.table, self.transaction, self.updates = services, table, transaction, updates
+        self.rows = rows // transaction * transaction
         self.run_number = 0
 
     def prepare(self):
         sql = self.services.sql
         make_database(self.services)
-        make_table(self.services, "narrow")
-        sql(f"create publication {PUBLICATION} for table narrow")
+        make_table(self.services, self.table)
+        if self.updates:
+            sql(f"alter table {self.table} replica identity full; {insert(self.table, 1, self.rows)}")
+            sql(f"vacuum (freeze, analyze) {self.table}")
+        sql(f"create publication {PUBLICATION} for table {self.table}")
         # The slot that stays before the rows: each reader gets a copy of it.
         sql(f"select pg_create_logical_replication_slot('{BASE_SLOT}', 'pgoutput')")
-        sql(
-            f"""do $$ begin for t in 0..{self.rows // 100 - 1} loop
-                insert into narrow select {ROW} from generate_series(t * 100 + 1, t * 100 + 100) i; commit;
-            end loop; end $$"""
-        )
+        size = self.transaction
+        first, last = f"t * {size} + 1", f"t * {size} + {size}"
+        change = insert(self.table, first, last)
+        if self.updates:
+            change = f"update {self.table} set s = s || '!', k = k + 1 where id between {first} and {last}"
+        sql(f"do $$ begin for t in 0..{self.rows // size - 1} loop {change}; commit; end loop; end $$")
         sql("checkpoint", "postgres")
 
     def copy_slot(self, name):
@@ -140,10 +164,10 @@ class Streaming:
         worker.forget()
         try:
             worker.start()
-            topic = f"{name}.public.narrow"
+            topic = f"{name}.public.{self.table}"
             watch = Watch(self.services.kafka, topic, self.rows)
             measured = Measured(self.services, worker)
-            worker.post(name, source_config(self.services, name, "narrow", snapshot_mode="no_data", **more))
+            worker.post(name, source_config(self.services, name, self.table, snapshot_mode="no_data", **more))
             seen = watch.wait(worker)
             figures = measured.finish(self.rows)
             figures["rate"] = self.rows / (seen["all"] - seen["first"])
@@ -156,26 +180,26 @@ class Streaming:
 
 
 class Snapshot:
-    """W6: narrow rows that are in the table already."""
+    """Rows that are in the table already."""
 
-    def __init__(self, services, rows):
-        self.services, self.rows = services, rows
+    def __init__(self, services, rows, table="narrow"):
+        self.services, self.rows, self.table = services, rows, table
         self.run_number = 0
 
     def prepare(self):
         make_database(self.services)
-        make_table(self.services, "narrow")
-        self.services.sql(f"create publication {PUBLICATION} for table narrow")
-        self.services.sql(f"insert into narrow select {ROW} from generate_series(1, {self.rows}) i")
+        make_table(self.services, self.table)
+        self.services.sql(f"create publication {PUBLICATION} for table {self.table}")
+        self.services.sql(insert(self.table, 1, self.rows))
         # Hint bits and visibility are set before the first reader, not by it.
-        self.services.sql("vacuum (freeze, analyze) narrow")
+        self.services.sql(f"vacuum (freeze, analyze) {self.table}")
         self.services.sql("checkpoint", "postgres")
 
     def clean(self):
         pass
 
     def floor(self):
-        command = ("copy", "--postgres", self.services.postgres, "--database", DATABASE, "--table", "narrow")
+        command = ("copy", "--postgres", self.services.postgres, "--database", DATABASE, "--table", self.table)
         return floor_figures(tool(*command))
 
     def run(self, **more):
@@ -185,10 +209,10 @@ class Snapshot:
         worker.forget()
         try:
             worker.start()
-            topic = f"{name}.public.narrow"
+            topic = f"{name}.public.{self.table}"
             watch = Watch(self.services.kafka, topic, self.rows)
             measured = Measured(self.services, worker)
-            worker.post(name, source_config(self.services, name, "narrow", snapshot_mode="initial", **more))
+            worker.post(name, source_config(self.services, name, self.table, snapshot_mode="initial", **more))
             seen = watch.wait(worker)
             figures = measured.finish(self.rows)
             figures["rate"] = self.rows / (seen["all"] - seen["first"])
@@ -292,19 +316,14 @@ class StartUp:
         self.worker.start()
         config = source_config(self.services, self.name, "narrow", snapshot_mode="no_data")
         self.worker.post(self.name, config)
-        deadline = time.monotonic() + 30
-        while not self.services.sql(f"select 1 from pg_replication_slots where slot_name = '{self.name}' and active"):
-            self.worker.check()
-            if time.monotonic() > deadline:
-                raise BenchError("the connector does not stream" + self.worker.log_tail())
-            time.sleep(0.1)
+        wait_until_streaming(self.services, self.worker, self.name)
         self._insert()
         Watch(self.services.kafka, f"{self.name}.public.narrow", self.rows).wait(self.worker)
         self.worker.stop()
 
     def _insert(self):
         self.rows += 1
-        self.services.sql(f"insert into narrow select {ROW} from generate_series({self.rows}, {self.rows}) i")
+        self.services.sql(insert("narrow", self.rows, self.rows))
 
     def run(self):
         """The connector is known and a row is waiting."""
@@ -325,6 +344,63 @@ class StartUp:
     def clean(self):
         delete_topic(self.services, f"{self.name}.public.narrow")
         Streaming.drop_slot(self, self.name)
+
+
+class Latency:
+    """From a row's commit, by the server's clock, to the time that the broker gave its record, at a steady rate."""
+
+    RATE = 5000
+    # A hundred transactions a second.
+    TRANSACTION = 50
+
+    def __init__(self, services, rows):
+        self.services = services
+        self.rows = rows // self.TRANSACTION * self.TRANSACTION
+        self.run_number = 0
+
+    def prepare(self):
+        make_database(self.services)
+        make_table(self.services, "narrow")
+        self.services.sql(f"create publication {PUBLICATION} for table narrow")
+
+    def clean(self):
+        pass
+
+    def run(self):
+        self.run_number += 1
+        name = f"bench_latency_{os.getpid()}_{self.run_number}"
+        topic = f"{name}.public.narrow"
+        self.services.sql("truncate narrow")
+        creation = {
+            "topic.creation.default.partitions": "1",
+            "topic.creation.default.replication.factor": "1",
+            "topic.creation.default.message.timestamp.type": "LogAppendTime",
+        }
+        worker = Worker(self.services)
+        worker.forget()
+        try:
+            worker.start()
+            worker.post(name, source_config(self.services, name, "narrow", snapshot_mode="no_data", **creation))
+            wait_until_streaming(self.services, worker, name)
+            watch = Watch(self.services.kafka, topic, self.rows)
+            measured = Measured(self.services, worker)
+            change = insert("narrow", f"t * {self.TRANSACTION} + 1", f"t * {self.TRANSACTION} + {self.TRANSACTION}")
+            pause = self.TRANSACTION / self.RATE
+            self.services.sql(
+                f"""do $$ declare begun timestamptz := clock_timestamp(); begin
+                    for t in 0..{self.rows // self.TRANSACTION - 1} loop {change}; commit;
+                        perform pg_sleep(extract(epoch from begun + (t + 1) * interval '{pause} s' - clock_timestamp()));
+                    end loop; end $$"""
+            )
+            seen = watch.wait(worker)
+            figures = measured.finish(self.rows)
+            figures["rate"] = self.rows / (seen["all"] - seen["first"])
+            worker.call("DELETE", f"/connectors/{name}")
+        finally:
+            worker.stop()
+            Streaming.drop_slot(self, name)
+        figures.update(tool("latency", "--kafka", self.services.kafka, "--topic", topic))
+        return check_topic(self.services, topic, self.rows, figures)
 
 
 class Listing:
@@ -386,6 +462,15 @@ class Listing:
 
     def clean(self):
         self.worker.stop()
+
+
+def wait_until_streaming(services, worker, slot):
+    deadline = time.monotonic() + 30
+    while not services.sql(f"select 1 from pg_replication_slots where slot_name = '{slot}' and active"):
+        worker.check()
+        if time.monotonic() > deadline:
+            raise BenchError("the connector does not stream" + worker.log_tail())
+        time.sleep(0.1)
 
 
 def produce_floor(services, rows, codec):

@@ -109,6 +109,13 @@ enum Command {
         #[arg(long)]
         rows: u64,
     },
+    /// From commit to append: percentiles over a topic of change events with LogAppendTime
+    Latency {
+        #[arg(long)]
+        kafka: String,
+        #[arg(long)]
+        topic: String,
+    },
     /// Deletes a topic, so that many runs do not fill the disk
     Delete {
         #[arg(long)]
@@ -145,6 +152,7 @@ fn main() -> anyhow::Result<()> {
             topic::watch(&kafka, &topic, rows, every_ms)?
         }
         Command::Ledger { kafka, topic, rows } => topic::ledger(&kafka, &topic, rows)?,
+        Command::Latency { kafka, topic } => topic::latency(&kafka, &topic)?,
         Command::Delete { kafka, topic } => produce::delete(&kafka, &topic)?,
         Command::Objects { dir, rows } => objects::ledger(&dir, rows)?,
     };

@@ -2,9 +2,10 @@
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use rdkafka::ClientConfig;
 use rdkafka::Message;
+use rdkafka::Timestamp;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::BorrowedMessage;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
@@ -53,6 +54,26 @@ pub(crate) fn ledger(kafka: &str, topic: &str, rows: u64) -> Result<Value> {
     verdict["value_bytes"] = value_bytes.into();
     verdict["example"] = example.into();
     Ok(verdict)
+}
+
+/// How many milliseconds lie between a row's commit, as the server's clock has it, and the broker's
+/// append of its record. The broker tells whole milliseconds, counted up here.
+pub(crate) fn latency(kafka: &str, topic: &str) -> Result<Value> {
+    let mut millis = Vec::new();
+    for_each(kafka, topic, |message| {
+        let Timestamp::LogAppendTime(append_ms) = message.timestamp() else {
+            bail!("the topic has no LogAppendTime");
+        };
+        let value: Value = serde_json::from_slice(message.payload().context("a tombstone")?)?;
+        let commit_us = value["source"]["ts_us"].as_i64().context("an event without a commit")?;
+        #[expect(clippy::cast_precision_loss, reason = "milliseconds of seconds")]
+        millis.push(((append_ms + 1) * 1000 - commit_us) as f64 / 1000.0);
+        Ok(())
+    })?;
+    millis.sort_by(f64::total_cmp);
+    let at = |percent: usize| millis.get((millis.len() * percent / 100).min(millis.len() - 1));
+    ensure!(!millis.is_empty(), "the topic is empty");
+    Ok(json!({ "p50_ms": at(50), "p99_ms": at(99), "max_ms": at(100) }))
 }
 
 /// Waits for `rows` records; tells when the first was seen and when all were.
