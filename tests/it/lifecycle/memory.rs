@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tokio_postgres::Client;
 
 use crate::support::pipeline::{Pipeline, get};
-use crate::support::{OwnBroker, WorkerProcess, eventually_async, services};
+use crate::support::{OwnServer, WorkerProcess, eventually_async, services};
 
 const MIB: u64 = 1024 * 1024;
 /// Beside the largest row.
@@ -77,9 +77,9 @@ async fn a_big_value_takes_its_own_size() {
 /// The stream waits for the broker, and the server keeps what comes meanwhile.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_broker_that_stands_still_holds_the_stream_up() {
-    let broker = OwnBroker::start();
+    let broker = OwnServer::kafka();
     let (mut pipeline, client) = captured("name text").await;
-    let bootstrap = ("BOOTSTRAP_SERVERS".to_owned(), broker.address.clone());
+    let bootstrap = ("BOOTSTRAP_SERVERS".to_owned(), format!("127.0.0.1:{}", broker.port));
     pipeline.options.environment.push(bootstrap);
     let worker = WorkerProcess::start(&pipeline.options);
     post(&pipeline, &worker, json!({})).await;

@@ -1,6 +1,7 @@
 //! The PostgreSQL source against a real server, through its task alone.
 #![expect(clippy::unwrap_used, reason = "a test ends where something unexpected is")]
 
+mod failover;
 mod faults;
 mod in_progress;
 mod metadata;

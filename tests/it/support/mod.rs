@@ -3,7 +3,6 @@
 mod certificates;
 mod database;
 pub(crate) mod fault_proxy;
-mod own_broker;
 mod own_server;
 pub(crate) mod pipeline;
 mod services;
@@ -12,7 +11,6 @@ mod worker_process;
 
 pub(crate) use certificates::Certificates;
 pub(crate) use database::TestDatabase;
-pub(crate) use own_broker::OwnBroker;
 pub(crate) use own_server::OwnServer;
 pub(crate) use services::{registry, services};
 pub(crate) use worker::InProcessWorker;
