@@ -144,7 +144,6 @@ async fn end_of_log(client: &Client) -> i64 {
 
 fn assert_peak(worker: &WorkerProcess, largest_row: u64) {
     let peak = worker.peak_memory();
-    println!("peak {} MiB", peak / MIB);
     assert!(peak < PEAK_BYTES_MAX + largest_row, "{} MiB", peak / MIB);
 }
 

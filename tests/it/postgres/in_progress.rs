@@ -150,7 +150,7 @@ async fn a_task_that_is_cut_in_a_transaction_in_progress_loses_and_repeats_nothi
     let insert = "insert into t select i, repeat('x', 100) from generate_series($1, $2) i";
     let part =
         |from: i32, to: i32| insert.replace("$1", &from.to_string()).replace("$2", &to.to_string());
-    writer.batch_execute(&format!("begin; {}", part(1, 30_000))).await.unwrap();
+    writer.batch_execute(&format!("begin; {}", part(1, 10_000))).await.unwrap();
     assert!(source.is_idle().await, "a row before its commit");
     let send = "select count(*) from pg_stat_replication where sent_lsn >= pg_current_wal_lsn() - 4096::numeric";
     if version(&client).await >= 140_000 {
@@ -162,12 +162,12 @@ async fn a_task_that_is_cut_in_a_transaction_in_progress_loses_and_repeats_nothi
     }
     // As a kill: no good-bye.
     drop(source);
-    writer.batch_execute(&format!("{}; commit", part(30_001, 60_000))).await.unwrap();
+    writer.batch_execute(&format!("{}; commit", part(10_001, 20_000))).await.unwrap();
     let more = [("slot.name", "own"), ("table.include.list", "public.*"), ON];
     let mut source = Source::start(&config_of(&server, &more), Some(stored), false);
-    let events = source.take_in_the_end(60_000).await;
+    let events = source.take_in_the_end(20_000).await;
     let ids: Vec<_> = events.iter().map(|event| event.key["id"].as_i64().unwrap()).collect();
-    assert_eq!(ids, (1..=60_000).collect::<Vec<_>>());
+    assert_eq!(ids, (1..=20_000).collect::<Vec<_>>());
     source.stop().await;
 }
 
@@ -185,13 +185,13 @@ async fn beyond_the_limit_of_the_disk_the_server_keeps_transactions() {
     let mut source = reader(&server, "own", &[ON, small]).await;
     client
         .batch_execute(
-            "begin; insert into t select i, repeat('x', 300) from generate_series(1, 50000) i; \
+            "begin; insert into t select i, repeat('x', 300) from generate_series(1, 30000) i; \
              savepoint a; insert into k values (1); rollback to a; commit",
         )
         .await
         .unwrap();
-    let events = rows(source.take_in_the_end(50_002).await);
-    assert_eq!(events.len(), 50_000);
+    let events = rows(source.take_in_the_end(30_002).await);
+    assert_eq!(events.len(), 30_000);
     client.batch_execute("insert into t values (-1)").await.unwrap();
     assert_eq!(short(&rows(source.take(3).await)), ["c -1"]);
     source.stop().await;

@@ -129,7 +129,11 @@ async fn reads_ranges(client: &tokio_postgres::Client, props: &Props) -> bool {
     }
     let mut source = Source::start(props, None, false);
     let (mut events, mut chunks) = (0, 0);
-    while source.sealed.as_ref().is_none_or(|sealed| !sealed.offset.contains("last_snapshot")) {
+    while source
+        .sealed
+        .as_ref()
+        .is_none_or(|sealed| !sealed.offset.contains("last_snapshot_record\":true"))
+    {
         events += source.poll().await.unwrap().len();
         chunks = chunks.max(done(source.sealed.as_ref()));
     }
