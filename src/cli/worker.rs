@@ -17,6 +17,7 @@ use crate::error::ErrorKind;
 use crate::metrics::Metrics;
 use crate::plugin::Plugins;
 use crate::rest;
+use crate::runtime::audit::Actor;
 use crate::runtime::herder::{Herder, HerderError, TargetState};
 use crate::runtime::loggers::LogControl;
 use crate::runtime::worker_config::WorkerConfig;
@@ -189,7 +190,8 @@ async fn create_if_absent(herder: &Herder, file: &Path) -> anyhow::Result<()> {
             .with_context(|| format!("{} is no connector file", file.display()))?
     };
     let name = name.as_str();
-    match herder.create_connector(name, config, TargetState::Started).await {
+    let changes = herder.changes(Actor::worker());
+    match changes.create_connector(name, config, TargetState::Started).await {
         Ok(_) => info!(connector = name, file = %file.display(), "connector created"),
         Err(HerderError::AlreadyExists(_)) => {
             info!(connector = name, "connector exists; its stored configuration is used");

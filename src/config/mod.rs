@@ -4,6 +4,7 @@
 //! plugin. Nothing past the typed struct looks up a string key. Nothing here awaits.
 
 mod def;
+mod egress;
 mod memory_budget;
 mod nearest;
 mod parsed;
@@ -20,6 +21,7 @@ pub use def::{
     ConfigDef, ConfigError, ConfigKey, ConfigType, ConfigValue, Default, Importance, Outcome,
     Submitted, Visibility, Width, Wording,
 };
+pub use egress::Egress;
 pub use memory_budget::{MemoryBudget, MemoryShare};
 pub use nearest::nearest;
 pub use parsed::Parsed;

@@ -1,12 +1,16 @@
 //! `network.resolve`: names of one network posted in another.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use crate::config::{Egress, Props};
 
 /// Maps `host:port` or `host` to another address, like curl's `--connect-to`: files written for a
 /// compose network (`postgres`, `minio`) can be posted unchanged elsewhere.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct HostMap {
     entries: BTreeMap<(String, Option<u16>), (String, Option<u16>)>,
+    egress: Egress,
 }
 
 impl HostMap {
@@ -27,7 +31,28 @@ impl HostMap {
             };
             entries.insert(from, to);
         }
-        Ok(Self { entries })
+        Ok(Self { entries, egress: Egress::default() })
+    }
+
+    /// The same map with a guard over what may be connected to.
+    #[must_use]
+    pub fn guarded(self, egress: Egress) -> Self {
+        Self { egress, ..self }
+    }
+
+    /// Why a connector may not connect to `host`, whose address is `address`, if it may not.
+    pub fn refuses(&self, host: &str, address: IpAddr) -> Option<String> {
+        // Where `network.resolve` leads is the operator's choice, not the connector's.
+        let mapped = |(from, to): (&(String, _), &(String, _))| from.0 == host || to.0 == host;
+        if self.entries.iter().any(mapped) {
+            return None;
+        }
+        self.egress.refuses(host).or_else(|| self.egress.refuses_address(host, address))
+    }
+
+    /// The first key of a connector's configuration that names a host that is refused, and why.
+    pub fn refused_key(&self, config: &Props) -> Option<(String, String)> {
+        self.egress.refused_key(config)
     }
 
     /// Where to connect for `host:port`: an entry with the port wins over one without.

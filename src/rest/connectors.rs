@@ -4,6 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 
+use super::auth::Seen;
 use super::entity::{
     ConnectorHealth, ConnectorInfo, ConnectorStateInfo, CreateConnectorRequestSchema, Expanded,
     InOrder,
@@ -13,6 +14,8 @@ use super::extract::{BaseUrl, ConnectorName, Entity, Query};
 use super::json::CreateConnectorRequest;
 use super::{Api, reply};
 use crate::config::Props;
+use crate::runtime::access::Role;
+use crate::runtime::audit::Changes;
 use crate::runtime::connector_config::NAME;
 use crate::runtime::herder::{Overview, TargetState};
 use crate::runtime::validation::{self, SubmittedProps, ValidationScope};
@@ -28,9 +31,16 @@ use crate::runtime::validation::{self, SubmittedProps, ValidationScope};
         body = Value, example = json!(["postgres-commerce-cdc", "s3-sink"])
     ))
 )]
-pub(super) async fn list(State(api): State<Api>, query: Query) -> Result<Response, ApiError> {
+pub(super) async fn list(
+    State(api): State<Api>,
+    Seen(access): Seen,
+    query: Query,
+) -> Result<Response, ApiError> {
+    let may_see = |name: &str| access.allows(Role::Viewer, Some(name));
     if !query.has("expand") {
-        return Ok(Json(api.herder.connectors().await?).into_response());
+        let mut names = api.herder.connectors().await?;
+        names.retain(|name| may_see(name));
+        return Ok(Json(names).into_response());
     }
     let wanted: Vec<_> = query.all("expand").collect();
     let with_status = wanted.contains(&"status");
@@ -39,6 +49,7 @@ pub(super) async fn list(State(api): State<Api>, query: Query) -> Result<Respons
         .into_iter()
         // A connector that has no status yet is left out, as in the original.
         .filter(|overview| !with_status || overview.status.is_some())
+        .filter(|overview| may_see(&overview.name))
         .map(|overview| expanded(overview, &wanted));
     Ok(Json(InOrder(listed.collect())).into_response())
 }
@@ -67,6 +78,7 @@ fn expanded(overview: Overview, wanted: &[&str]) -> (String, InOrder<&'static st
 )]
 pub(super) async fn create(
     State(api): State<Api>,
+    changes: Changes,
     base: BaseUrl,
     Entity(request): Entity<CreateConnectorRequest>,
 ) -> Result<Response, ApiError> {
@@ -80,7 +92,7 @@ pub(super) async fn create(
     let config = named(&name, request.config)?;
     let config = without_nulls(&api, config).await?;
     let state = request.initial_state.unwrap_or(TargetState::Started);
-    let info = api.herder.create_connector(&name, config, state).await?;
+    let info = changes.create_connector(&name, config, state).await?;
     Ok(reply::created(&base, &name, ConnectorInfo::from(info)))
 }
 
@@ -111,10 +123,10 @@ pub(super) async fn get(
     )
 )]
 pub(super) async fn delete(
-    State(api): State<Api>,
+    changes: Changes,
     ConnectorName(name): ConnectorName,
 ) -> Result<Response, ApiError> {
-    api.herder.delete_connector(&name).await?;
+    changes.delete_connector(&name).await?;
     Ok(reply::done())
 }
 
@@ -149,13 +161,14 @@ pub(super) async fn get_config(
 )]
 pub(super) async fn put_config(
     State(api): State<Api>,
+    changes: Changes,
     ConnectorName(name): ConnectorName,
     base: BaseUrl,
     Entity(config): Entity<SubmittedProps>,
 ) -> Result<Response, ApiError> {
     let config = named(&name, config)?;
     let config = without_nulls(&api, config).await?;
-    let (created, info) = api.herder.put_connector_config(&name, config).await?;
+    let (created, info) = changes.put_connector_config(&name, config).await?;
     let info = ConnectorInfo::from(info);
     if created {
         return Ok(reply::created(&base, &name, info));
@@ -178,6 +191,7 @@ pub(super) async fn put_config(
 )]
 pub(super) async fn patch_config(
     State(api): State<Api>,
+    changes: Changes,
     ConnectorName(name): ConnectorName,
     Entity(patch): Entity<SubmittedProps>,
 ) -> Result<Json<ConnectorInfo>, ApiError> {
@@ -187,7 +201,7 @@ pub(super) async fn patch_config(
         let call = "java.util.Map.forEach(java.util.function.BiConsumer)";
         return Err(ApiError::null_body(call, "patch"));
     };
-    Ok(Json(api.herder.patch_connector_config(&name, patch).await?.into()))
+    Ok(Json(changes.patch_connector_config(&name, patch).await?.into()))
 }
 
 /// The states of a connector and its tasks.
@@ -238,18 +252,17 @@ pub(super) async fn health(
     )
 )]
 pub(super) async fn restart(
-    State(api): State<Api>,
+    changes: Changes,
     ConnectorName(name): ConnectorName,
     query: Query,
 ) -> Result<Response, ApiError> {
     let include_tasks = query.flag("includeTasks", false);
     let only_failed = query.flag("onlyFailed", false);
     if include_tasks || only_failed {
-        let plan =
-            api.herder.restart_connector_and_tasks(&name, include_tasks, only_failed).await?;
+        let plan = changes.restart_connector_and_tasks(&name, include_tasks, only_failed).await?;
         return Ok(reply::accepted_as(ConnectorStateInfo::from(plan)));
     }
-    api.herder.restart_connector(&name).await?;
+    changes.restart_connector(&name).await?;
     Ok(reply::done())
 }
 
@@ -263,10 +276,10 @@ pub(super) async fn restart(
     )
 )]
 pub(super) async fn pause(
-    State(api): State<Api>,
+    changes: Changes,
     ConnectorName(name): ConnectorName,
 ) -> Result<Response, ApiError> {
-    api.herder.pause(&name).await?;
+    changes.pause(&name).await?;
     Ok(reply::accepted())
 }
 
@@ -280,10 +293,10 @@ pub(super) async fn pause(
     )
 )]
 pub(super) async fn resume(
-    State(api): State<Api>,
+    changes: Changes,
     ConnectorName(name): ConnectorName,
 ) -> Result<Response, ApiError> {
-    api.herder.resume(&name).await?;
+    changes.resume(&name).await?;
     Ok(reply::accepted())
 }
 
@@ -298,10 +311,10 @@ pub(super) async fn resume(
     )
 )]
 pub(super) async fn stop(
-    State(api): State<Api>,
+    changes: Changes,
     ConnectorName(name): ConnectorName,
 ) -> Result<Response, ApiError> {
-    api.herder.stop(&name).await?;
+    changes.stop(&name).await?;
     Ok(reply::done())
 }
 

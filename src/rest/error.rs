@@ -3,7 +3,8 @@
 
 use axum::Json;
 use axum::body::Body;
-use axum::http::StatusCode;
+use axum::http::header::RETRY_AFTER;
+use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -28,6 +29,8 @@ pub(super) struct ApiError {
     message: String,
     /// Answers from before a handler was chosen have no `Content-Type`, as the original's.
     typed: bool,
+    /// When it may be tried again.
+    retry_after: Option<u64>,
 }
 
 impl ApiError {
@@ -122,13 +125,29 @@ impl ApiError {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, format!("{class}: {error}"))
     }
 
+    /// Nobody knows who asks. The text and its form are those of the original's extension.
+    pub(super) fn unauthorized() -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "User cannot access the resource.")
+    }
+
+    /// Whoever asks has asked too often.
+    pub(super) fn too_many_requests(seconds: u64) -> Self {
+        let text = format!("Too many requests: try again in {seconds} s");
+        Self { retry_after: Some(seconds), ..Self::new(StatusCode::TOO_MANY_REQUESTS, text) }
+    }
+
     fn new(status: StatusCode, message: impl Into<String>) -> Self {
-        Self { status, message: message.into(), typed: true }
+        Self { status, message: message.into(), typed: true, retry_after: None }
     }
 
     fn plain(status: StatusCode) -> Self {
         let reason = status.canonical_reason().unwrap_or_default();
-        Self { status, message: format!("HTTP {} {reason}", status.as_u16()), typed: false }
+        Self {
+            status,
+            message: format!("HTTP {} {reason}", status.as_u16()),
+            typed: false,
+            retry_after: None,
+        }
     }
 }
 
@@ -154,6 +173,14 @@ impl From<HerderError> for ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
+        if self.status == StatusCode::UNAUTHORIZED {
+            return (self.status, self.message).into_response();
+        }
+        if let Some(seconds) = self.retry_after {
+            let mut response = Self { retry_after: None, ..self }.into_response();
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+            return response;
+        }
         let body = ErrorMessage { error_code: self.status.as_u16(), message: Some(self.message) };
         if self.typed {
             return (self.status, Json(body)).into_response();

@@ -12,6 +12,8 @@ const DEPTH_MAX: usize = 16;
 /// What errors say, for example; the first row that fits counts. A method or path that is empty is
 /// any, a path is its end.
 const MESSAGES: &[(&str, &str, &str, &str)] = &[
+    ("post", "/rollback", "400", "write {\"version\": N} with a version of the history"),
+    ("post", "/rollback", "404", "Connector s3-sink has no configuration of version 7"),
     ("post", "/connectors", "409", "Connector s3-sink already exists"),
     (
         "put",
@@ -70,6 +72,8 @@ const MESSAGES: &[(&str, &str, &str, &str)] = &[
         "Cannot complete request momentarily due to stale configuration (typically caused by a concurrent config change)",
     ),
     ("", "", "413", "The request body is longer than 2097152 bytes, the limit of this worker"),
+    ("", "", "403", "alice is not allowed to do this: it takes an editor of connector s3-sink"),
+    ("", "", "429", "Too many requests: try again in 2 s"),
     ("", "", "500", "the state database is away"),
 ];
 

@@ -113,6 +113,19 @@ impl FromJson for LoggerChange {
     }
 }
 
+/// The body of `POST /ferroconnect/connectors/{connector}/rollback`.
+#[derive(Debug, PartialEq, Eq, Deserialize)]
+pub(super) struct Rollback {
+    pub(super) version: i64,
+}
+
+impl FromJson for Rollback {
+    fn from_json(body: &[u8]) -> Result<Option<Self>, ApiError> {
+        // This is ours: what cannot be read is the client's mistake, and said to be.
+        Ok(serde_json::from_slice(body).ok())
+    }
+}
+
 /// Reads a connector file, `{"name": ..., "config": {...}}`, as `POST /connectors` reads its body.
 ///
 /// # Errors

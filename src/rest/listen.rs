@@ -25,6 +25,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
+use super::auth::Gate;
 use super::tls;
 use crate::error::ConnectError;
 use crate::runtime::listener::{AdminListeners, Listener};
@@ -48,13 +49,18 @@ pub struct Bound {
     pub(super) api: Vec<Socket>,
     /// `None`: the resources of operators are with all others.
     pub(super) admin: Option<Vec<Socket>>,
+    /// What is armed before anything listens.
+    pub(super) gate: Arc<Gate>,
 }
 
 /// Who is at the other end of a connection; every request bears it as an extension.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Peer {
+    pub(super) address: IpAddr,
     /// Whether it came by TLS.
     pub(super) secure: bool,
+    /// Whom its certificate names, which a trusted authority signed.
+    pub(super) certificate: Option<Arc<str>>,
 }
 
 /// Binds every listener of `config`. Ports that were 0 are the real ones afterwards.
@@ -63,13 +69,43 @@ pub(super) struct Peer {
 /// When an address cannot be had, or a certificate cannot be read.
 pub async fn bind(config: &mut WorkerConfig) -> Result<Bound, ConnectError> {
     let settings = config.settings.clone();
+    let gate = Arc::new(Gate::of(&config.security)?);
+    if !config.security.authenticates() {
+        close_or_warn(config);
+    }
     let listeners = &mut config.listeners;
     let api = sockets(&mut listeners.api, &settings, "listeners").await?;
     let admin = match &mut listeners.admin {
         AdminListeners::Shared => None,
         AdminListeners::Own(own) => Some(sockets(own, &settings, "admin.listeners").await?),
     };
-    Ok(Bound { api, admin })
+    Ok(Bound { api, admin, gate })
+}
+
+/// While nobody has to say who they are, everybody who reaches the API may do everything.
+fn close_or_warn(config: &mut WorkerConfig) {
+    if !config.security.require_auth {
+        tracing::warn!(
+            "the REST API is open to everybody who reaches it: set rest.auth.basic.file, \
+             rest.auth.tokens.file or rest.auth.oidc.issuer, or listeners.require.auth to listen on \
+             loopback only until then"
+        );
+        return;
+    }
+    let own = match &mut config.listeners.admin {
+        AdminListeners::Shared => &mut [][..],
+        AdminListeners::Own(own) => own.as_mut_slice(),
+    };
+    for listener in config.listeners.api.iter_mut().chain(own) {
+        let loopback = listener.host.parse::<IpAddr>().is_ok_and(|host| host.is_loopback());
+        if !loopback && listener.host != "localhost" {
+            tracing::warn!(
+                host = listener.host,
+                "listening on loopback only: listeners.require.auth is set and no authentication is"
+            );
+            "127.0.0.1".clone_into(&mut listener.host);
+        }
+    }
 }
 
 async fn sockets(
@@ -186,12 +222,15 @@ struct Connection {
 impl Connection {
     async fn run(self, stream: TcpStream, tls: Option<TlsAcceptor>) {
         let Some(tls) = tls else {
-            let peer = Peer { secure: false };
+            let peer = Peer { address: self.address, secure: false, certificate: None };
             return self.http(stream, peer).await;
         };
         match timeout(HANDSHAKE_MAX, tls.accept(stream)).await {
             Ok(Ok(stream)) => {
-                let peer = Peer { secure: true };
+                let (_, session) = stream.get_ref();
+                let own = session.peer_certificates().and_then(<[_]>::first);
+                let certificate = own.and_then(|own| tls::named_by(own)).map(Arc::from);
+                let peer = Peer { address: self.address, secure: true, certificate };
                 self.http(stream, peer).await;
             }
             Ok(Err(error)) => {
@@ -209,7 +248,7 @@ impl Connection {
     {
         let Self { routes, shutdown, _permit, .. } = self;
         let service = tower::service_fn(move |mut request: Request<Incoming>| {
-            request.extensions_mut().insert(peer);
+            request.extensions_mut().insert(peer.clone());
             routes.clone().oneshot(request.map(Body::new))
         });
         let connection = http1::Builder::new()

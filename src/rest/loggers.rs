@@ -11,6 +11,7 @@ use super::error::{ApiError, ErrorMessage};
 use super::extract::{Entity, LoggerName, Query};
 use super::json::LoggerChange;
 use super::{Api, reply};
+use crate::runtime::audit::Changes;
 use crate::runtime::loggers::LogLevel;
 
 /// The loggers whose level was set, and the root.
@@ -62,6 +63,7 @@ pub(super) async fn get(
 )]
 pub(super) async fn set(
     State(api): State<Api>,
+    changes: Changes,
     LoggerName(name): LoggerName,
     query: Query,
     Entity(change): Entity<LoggerChange>,
@@ -74,9 +76,7 @@ pub(super) async fn set(
     let level = LogLevel::parse(&level)
         .ok_or_else(|| ApiError::not_found(format!("invalid log level '{level}'.")))?;
     let cluster = query.all("scope").next().is_some_and(|scope| scope == "cluster");
-    if cluster {
-        api.herder.announce_log_level(&name, level).await?;
-    }
+    changes.set_log_level(&name, level, cluster).await?;
     let names = api.logs.set(&name, level);
     if cluster {
         return Ok(reply::done());

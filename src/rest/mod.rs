@@ -5,6 +5,7 @@
 //! slashes in [`conventions`], methods and types in [`negotiate`]. Only [`error`] knows
 //! status codes of errors. Shapes, texts and odd corners are the original's of 3.9.
 
+mod auth;
 mod connectors;
 mod conventions;
 mod docs;
@@ -13,7 +14,9 @@ mod error;
 mod examples;
 mod extract;
 mod headers;
+mod history;
 mod json;
+mod limits;
 mod listen;
 mod loggers;
 mod metrics;
@@ -66,6 +69,7 @@ pub async fn serve(
     shutdown: CancellationToken,
 ) {
     herder.follow_log_levels(logs.clone());
+    let gate = bound.gate;
     let document = document();
     let methods = Methods::of(&document);
     let added = Arc::new(AddedHeaders::of(&herder.config().settings));
@@ -79,6 +83,7 @@ pub async fn serve(
                 methods.clone(),
                 negotiate::negotiate,
             ))
+            .route_layer(axum::middleware::from_fn_with_state(gate.clone(), auth::guard))
             .merge(pages)
             .fallback(async || ApiError::unknown_path())
             .with_state(api.clone());
@@ -107,6 +112,9 @@ fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(connectors::get_config, connectors::put_config, connectors::patch_config))
         .routes(routes!(connectors::status))
         .routes(routes!(connectors::health))
+        .routes(routes!(history::of_connector))
+        .routes(routes!(history::rollback))
+        .routes(routes!(history::audit))
         .routes(routes!(connectors::restart))
         .routes(routes!(connectors::pause))
         .routes(routes!(connectors::resume))

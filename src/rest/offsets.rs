@@ -8,6 +8,7 @@ use super::entity::{ConnectorOffsets, Message};
 use super::error::{ApiError, ErrorMessage};
 use super::extract::{ConnectorName, Entity};
 use super::json::OffsetChanges;
+use crate::runtime::audit::Changes;
 
 /// The offsets of a connector: of a source as stored, of a sink as its consumer group has them.
 #[utoipa::path(
@@ -41,22 +42,22 @@ pub(super) async fn get(
     )
 )]
 pub(super) async fn alter(
-    State(api): State<Api>,
+    changes: Changes,
     ConnectorName(name): ConnectorName,
-    Entity(changes): Entity<OffsetChanges>,
+    Entity(body): Entity<OffsetChanges>,
 ) -> Result<Json<Message>, ApiError> {
-    let OffsetChanges(changes) = changes.ok_or_else(|| {
+    let OffsetChanges(altered) = body.ok_or_else(|| {
         ApiError::null_body(
             "org.apache.kafka.connect.runtime.rest.entities.ConnectorOffsets.offsets()",
             "offsets",
         )
     })?;
-    if changes.is_empty() {
+    if altered.is_empty() {
         return Err(ApiError::bad_request(
             "Partitions / offsets need to be provided for an alter offsets request",
         ));
     }
-    let message = api.herder.alter_offsets(&name, &changes).await?;
+    let message = changes.alter_offsets(&name, &altered).await?;
     Ok(Json(Message { message }))
 }
 
@@ -72,9 +73,9 @@ pub(super) async fn alter(
     )
 )]
 pub(super) async fn reset(
-    State(api): State<Api>,
+    changes: Changes,
     ConnectorName(name): ConnectorName,
 ) -> Result<Json<Message>, ApiError> {
-    let message = api.herder.reset_offsets(&name).await?;
+    let message = changes.reset_offsets(&name).await?;
     Ok(Json(Message { message }))
 }

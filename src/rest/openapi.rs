@@ -6,7 +6,8 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use utoipa::OpenApi as _;
 use utoipa::openapi::path::{Operation, PathItem};
-use utoipa::openapi::{Content, OpenApi, Ref, ResponseBuilder};
+use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
+use utoipa::openapi::{Content, OpenApi, Ref, RefOr, ResponseBuilder};
 
 use super::examples::add_examples;
 use super::{Api, admin_routes, routes};
@@ -27,6 +28,7 @@ use super::{Api, admin_routes, routes};
         (name = "topics", description = "The topics that a connector used"),
         (name = "offsets", description = "Where a connector is"),
         (name = "loggers", description = "What the worker logs"),
+        (name = "history", description = "Who changed what, and the way back"),
         (name = "plugins", description = "What connectors can be made of"),
     ),
 )]
@@ -81,6 +83,9 @@ fn operation_id(method: &str, path: &str) -> String {
 /// What every operation may answer besides.
 fn add_common_answers(operation: &mut Operation, json_resource: bool) {
     let common: &[(&str, &str)] = &[
+        ("401", "Nobody knows who asks; only where the worker wants to know"),
+        ("403", "Whoever asks is not allowed to do this"),
+        ("429", "Whoever asks has asked too often; Retry-After says when to try again"),
         ("406", "The client does not take JSON"),
         ("415", "The body is declared as something else than JSON"),
         ("500", "The body cannot be read, or the worker cannot do what was asked"),
@@ -93,9 +98,15 @@ fn add_common_answers(operation: &mut Operation, json_resource: bool) {
         let mut response = ResponseBuilder::new().description(*description);
         // What is decided before a handler is chosen has no `Content-Type`, as in the original: its
         // JSON is not declared.
-        if *status == "500" {
+        if matches!(*status, "403" | "429" | "500") {
             let content = Content::new(Some(Ref::from_schema_name("ErrorMessage")));
             response = response.content("application/json", content);
+        }
+        if *status == "401" {
+            let text = ObjectBuilder::new().schema_type(Type::String);
+            let mut content = Content::new(Some(RefOr::T(Schema::Object(text.build()))));
+            content.example = Some("User cannot access the resource.".into());
+            response = response.content("text/plain; charset=utf-8", content);
         }
         operation.responses.responses.insert((*status).to_owned(), response.build().into());
     }

@@ -11,6 +11,7 @@ use super::error::{ApiError, ErrorMessage};
 use super::extract::{ConnectorName, TaskPath};
 use super::{Api, reply};
 use crate::config::Props;
+use crate::runtime::audit::Changes;
 
 /// The tasks of a connector.
 #[utoipa::path(
@@ -81,9 +82,9 @@ pub(super) async fn status(
     )
 )]
 pub(super) async fn restart(
-    State(api): State<Api>,
+    changes: Changes,
     TaskPath(id): TaskPath,
 ) -> Result<Response, ApiError> {
-    api.herder.restart_task(&id).await?;
+    changes.restart_task(&id).await?;
     Ok(reply::done())
 }

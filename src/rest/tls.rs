@@ -12,6 +12,7 @@ use tokio_rustls::rustls::server::WebPkiClientVerifier;
 use tokio_rustls::rustls::server::danger::ClientCertVerifier;
 use tokio_rustls::rustls::version::{TLS12, TLS13};
 use tokio_rustls::rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion};
+use x509_cert::der::{Decode, asn1};
 
 use crate::config::{Props, with_prefix};
 use crate::error::ConnectError;
@@ -254,6 +255,23 @@ fn trusted(settings: &Settings) -> Result<Vec<CertificateDer<'static>>, ConnectE
     Ok(certificates.collect())
 }
 
+/// Whom a certificate names: its subject's common name if there is exactly one, else the whole
+/// subject as RFC 4514 writes it.
+pub(super) fn named_by(certificate: &CertificateDer<'_>) -> Option<String> {
+    let certificate = x509_cert::Certificate::from_der(certificate).ok()?;
+    let subject = certificate.tbs_certificate.subject;
+    let common_name = asn1::ObjectIdentifier::new_unwrap("2.5.4.3");
+    let parts = subject.0.iter().flat_map(|part| part.0.iter());
+    let mut names = parts.filter(|part| part.oid == common_name).map(|part| {
+        let text = part.value.value();
+        String::from_utf8_lossy(text).into_owned()
+    });
+    match (names.next(), names.next()) {
+        (Some(name), None) if !name.is_empty() => Some(name),
+        _ => Some(subject.to_string()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -315,5 +333,25 @@ mod tests {
         for path in [good, older, garbage] {
             let _ = std::fs::remove_file(path);
         }
+    }
+
+    #[test]
+    fn a_certificate_names_its_holder() {
+        let named = |parts: &[(rcgen::DnType, &str)]| {
+            let mut params = rcgen::CertificateParams::new(Vec::new()).unwrap();
+            params.distinguished_name = rcgen::DistinguishedName::new();
+            for (kind, text) in parts {
+                params.distinguished_name.push(kind.clone(), *text);
+            }
+            let key = rcgen::KeyPair::generate().unwrap();
+            named_by(params.self_signed(&key).unwrap().der())
+        };
+        use rcgen::DnType::{CommonName, OrganizationName};
+        assert_eq!(
+            named(&[(OrganizationName, "x"), (CommonName, "alice")]).as_deref(),
+            Some("alice")
+        );
+        assert_eq!(named(&[(OrganizationName, "x")]).as_deref(), Some("O=x"));
+        assert_eq!(named_by(&CertificateDer::from(vec![1, 2, 3])), None);
     }
 }

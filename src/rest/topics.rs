@@ -10,6 +10,7 @@ use super::entity::TopicList;
 use super::error::{ApiError, ErrorMessage};
 use super::extract::ConnectorName;
 use super::{Api, reply};
+use crate::runtime::audit::Changes;
 
 /// The topics that a connector used since it was made, or since the last reset.
 #[utoipa::path(
@@ -38,9 +39,9 @@ pub(super) async fn list(
     )
 )]
 pub(super) async fn reset(
-    State(api): State<Api>,
+    changes: Changes,
     ConnectorName(name): ConnectorName,
 ) -> Result<Response, ApiError> {
-    api.herder.reset_topics(&name).await?;
+    changes.reset_topics(&name).await?;
     Ok(reply::accepted())
 }

@@ -165,6 +165,10 @@ impl Assembly {
         task_config: &Props,
     ) -> Result<PreparedTask, ConnectError> {
         let plugin = self.known_plugin(config)?;
+        // The guard may have become stricter since the configuration was accepted.
+        if let Some((key, why)) = self.worker.hosts.refused_key(config) {
+            return Err(ConnectError::config(format!("{key}: {why}")));
+        }
         let metrics = |side| self.metrics.task(&id.connector, id.task, side);
         match plugin.constructor {
             Constructor::Source { task: construct, .. } => {

@@ -42,7 +42,7 @@ const LOOP_SILENCE_MAX: Duration = BEAT_INTERVAL.saturating_mul(10);
 /// How often a change is merged anew when others change the same configuration meanwhile.
 const PATCH_ATTEMPTS: usize = 5;
 /// PostgreSQL's B-tree takes 2704 bytes, of which other columns of some keys need a part.
-const NAME_BYTES_MAX: usize = 1000;
+pub(super) const NAME_BYTES_MAX: usize = 1000;
 
 pub(crate) type Answer<T> = Result<T, HerderError>;
 
@@ -70,7 +70,9 @@ impl Herder {
             let (cluster, end) = (Arc::clone(&cluster), shared.shutdown.clone());
             async move { cluster.learn_id(end).await }
         });
-        (Self { shared, cluster }, guard)
+        let herder = Self { shared, cluster };
+        herder.forget_history();
+        (herder, guard)
     }
 
     /// The plugins of this worker.

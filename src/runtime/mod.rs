@@ -3,7 +3,9 @@
 //! Target state goes in through [`herder::Herder`] and is decided by the state database; the worker
 //! makes what runs on this machine equal to it.
 
+pub mod access;
 mod assembly;
+pub mod audit;
 mod board;
 mod cluster;
 mod condition;
@@ -30,6 +32,7 @@ pub mod ledger;
 pub mod listener;
 pub mod loggers;
 mod offset_flush;
+pub mod security_config;
 mod sink_commit;
 mod sink_record;
 pub mod sink_task;

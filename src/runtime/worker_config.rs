@@ -6,11 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::{
-    AwsEnvironment, ConfigDef, ConfigKey, ConfigProviders, ConfigType, HostMap, MemoryBudget,
-    Parsed, Props, Secret, SinkDefaults, Validator, with_prefix,
+    AwsEnvironment, ConfigDef, ConfigKey, ConfigProviders, ConfigType, Egress, HostMap,
+    MemoryBudget, Parsed, Props, Secret, SinkDefaults, Validator, with_prefix,
 };
 use crate::error::ConnectError;
 use crate::runtime::listener::{self, Listeners};
+use crate::runtime::security_config::{self, SecurityConfig};
 use crate::runtime::worker_settings::WorkerSettings;
 
 /// Source offsets are stored at least this often, whatever `offset.flush.interval.ms` says: what is
@@ -58,8 +59,10 @@ pub struct WorkerConfig {
     pub database_url: Secret,
     /// `state.database.max.connections`
     pub database_max_connections: u32,
-    /// `network.resolve`
+    /// `network.resolve`, under the guard of `egress.*`
     pub hosts: Arc<HostMap>,
+    /// Who may do what.
+    pub security: SecurityConfig,
     /// What sinks get whose configuration does not say.
     pub sink_defaults: Arc<SinkDefaults>,
     /// `config.providers`
@@ -140,6 +143,8 @@ impl WorkerConfig {
         let hosts = HostMap::parse(&parsed.string("network.resolve")).map_err(|error| {
             ConnectError::config(format!("the setting network.resolve is wrong: {error}"))
         })?;
+        let egress = Egress::parse(&parsed.list("egress.allow"), &parsed.list("egress.deny"))
+            .map_err(ConnectError::config)?;
         Ok(Self {
             bootstrap_servers: parsed.list("bootstrap.servers").join(","),
             group_id: parsed.string("group.id"),
@@ -172,7 +177,8 @@ impl WorkerConfig {
                 parsed.integer("state.database.max.connections"),
             )
             .unwrap_or(u32::MAX),
-            hosts: Arc::new(hosts),
+            hosts: Arc::new(hosts.guarded(egress)),
+            security: SecurityConfig::of(&parsed, env)?,
             sink_defaults: Arc::new(sink_defaults(&parsed, env)),
             providers: Arc::new(providers),
             connectors_dir: parsed.optional_string("connectors.dir"),
@@ -183,7 +189,8 @@ impl WorkerConfig {
 
 /// The worker's keys: those of the original that have an effect here, and ours.
 pub fn definition() -> ConfigDef {
-    let all = keys().into_iter().chain(exactly_once_keys()).chain(listener::keys());
+    let others = [listener::keys(), security_config::keys(), Egress::keys()];
+    let all = keys().into_iter().chain(exactly_once_keys()).chain(others.into_iter().flatten());
     ConfigDef::new(all.collect())
 }
 

@@ -282,7 +282,6 @@ const WITHOUT_EFFECT: &[&str] = &[
     "reconnect.backoff.max.ms",
     "reconnect.backoff.ms",
     "request.timeout.ms",
-    "rest.extension.classes",
     "retry.backoff.max.ms",
     "retry.backoff.ms",
     "scheduled.rebalance.max.delay.ms",

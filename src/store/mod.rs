@@ -3,6 +3,7 @@
 //! The only user of sqlx. SQL is constant text beside the type it loads, bound at run time: a build
 //! needs no database. Constraints decide uniqueness, lease epochs decide who may still write.
 
+mod audit;
 mod bounded;
 mod connectors;
 mod error;
@@ -21,6 +22,7 @@ use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::{Connection, PgConnection, SqlSafeStr};
 
+pub use audit::{AuditEntry, AuditOutcome, AuditRow};
 pub use connectors::{StoredConnector, TargetState};
 pub use error::StoreError;
 pub use lease::{CONNECTOR_TASK, Heartbeat, Lease, WorkerRow};
@@ -100,6 +102,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         include_str!("../../migrations/0002_task_status_follows_task.sql"),
     ),
     (10, "logger change", include_str!("../../migrations/0010_logger_change.sql")),
+    (11, "audit", include_str!("../../migrations/0011_audit.sql")),
     (40, "sink file records", include_str!("../../migrations/0040_sink_file_records.sql")),
     (
         41,

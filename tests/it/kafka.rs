@@ -175,6 +175,41 @@ async fn messages_arrive_as_they_were_sent_and_are_counted_by_group() {
     consumer.close(DEADLINE).await;
 }
 
+/// A buffer that was used again while the producer still sent it changed records, or sent them
+/// elsewhere.
+#[tokio::test]
+async fn cve_2026_35554_a_buffer_may_be_used_again_at_once() {
+    const MESSAGES: usize = 2000;
+    let clients = Clients::new();
+    let topics = [unique("kafka"), unique("kafka")];
+    let producer = Producer::new(&clients.props()).unwrap();
+    for topic in &topics {
+        clients.create(topic, 1).await;
+    }
+    let (mut value, mut target) = (Vec::new(), String::new());
+    for number in 0..MESSAGES {
+        value.clear();
+        value.extend_from_slice(format!("{}-{number}", number % 2).as_bytes());
+        target.clear();
+        target.push_str(&topics[number % 2]);
+        let mut message = Outgoing { topic: &target, value: Some(&value), ..Outgoing::default() };
+        producer.send(&mut message, 0).unwrap();
+    }
+    value.fill(b'x');
+    acknowledged(&producer, MESSAGES).await;
+    for (index, topic) in topics.iter().enumerate() {
+        let mut consumer = clients.consumer(&unique("group"), std::slice::from_ref(topic));
+        take_assignment(&mut consumer).await;
+        let mut found = Vec::new();
+        while found.len() < MESSAGES / 2 {
+            found.extend(values(&next_batch(&mut consumer).await));
+        }
+        let sent = (index..MESSAGES).step_by(2).map(|number| format!("{index}-{number}"));
+        assert!(found.iter().cloned().eq(sent), "{topic}: {:?}", found.first());
+        consumer.close(DEADLINE).await;
+    }
+}
+
 #[tokio::test]
 async fn a_message_that_is_too_large_is_refused_as_a_record_error() {
     let clients = Clients::new();

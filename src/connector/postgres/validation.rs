@@ -26,7 +26,11 @@ pub(super) async fn check(config: &PostgresConfig, hosts: &HostMap) -> Vec<Confi
         }
         Err(_) => {
             let millis = TIMEOUT.as_millis();
-            found.push(on_host(format!("Connection validation timed out after {millis} ms")));
+            let (host, port) = (&config.server.host, config.server.port);
+            found.push(on_host(format!(
+                "Connection validation timed out after {millis} ms: {host}:{port} did not answer \
+                 all that was asked"
+            )));
         }
     }
     found

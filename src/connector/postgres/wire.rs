@@ -157,6 +157,10 @@ impl Connection {
         };
         let mut last = io::Error::from(io::ErrorKind::NotFound);
         for address in tokio::net::lookup_host((host.as_str(), port)).await.map_err(refused)? {
+            // What was judged is what is connected to: the name is not resolved again.
+            if let Some(why) = hosts.refuses(&server.host, address.ip()) {
+                return Err(WireError::Config(format!("database.hostname: {why}")));
+            }
             let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() };
             let socket = socket.map_err(refused)?;
             socket.set_keepalive(true).map_err(refused)?;

@@ -95,9 +95,7 @@ impl Http {
             .redirect(reqwest::redirect::Policy::none())
             .default_headers(headers(config)?)
             .user_agent(concat!("ferroconnect/", env!("CARGO_PKG_VERSION")));
-        if !mapped.is_empty() {
-            builder = builder.dns_resolver(Arc::new(Mapped { hosts: mapped }));
-        }
+        builder = builder.dns_resolver(Arc::new(Resolver { mapped, hosts: hosts.clone() }));
         builder = match &config.proxy {
             None => builder.no_proxy(),
             Some((host, port)) => {
@@ -362,19 +360,25 @@ fn map(url: &mut Url, hosts: &HostMap, mapped: &mut Vec<(String, String)>) {
     }
 }
 
-/// Resolves some names to other names' addresses.
+/// Resolves names, some of them to other names' addresses, and judges what they resolve to.
 #[derive(Debug)]
-struct Mapped {
-    hosts: Vec<(String, String)>,
+struct Resolver {
+    mapped: Vec<(String, String)>,
+    hosts: HostMap,
 }
 
-impl Resolve for Mapped {
+impl Resolve for Resolver {
     fn resolve(&self, name: Name) -> Resolving {
-        let other = self.hosts.iter().find(|(host, _)| host == name.as_str());
-        let name = other.map_or_else(|| name.as_str().to_owned(), |(_, address)| address.clone());
+        let host = name.as_str().to_owned();
+        let other = self.mapped.iter().find(|(mapped, _)| *mapped == host);
+        let name = other.map_or_else(|| host.clone(), |(_, address)| address.clone());
+        let hosts = self.hosts.clone();
         Box::pin(async move {
             let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
             let addresses: Vec<IpAddr> = found.map(|address| address.ip()).collect();
+            if let Some(why) = addresses.iter().find_map(|address| hosts.refuses(&host, *address)) {
+                return Err(std::io::Error::other(why).into());
+            }
             let addresses = addresses.into_iter().map(|address| SocketAddr::new(address, 0));
             Ok(Box::new(addresses) as Addrs)
         })

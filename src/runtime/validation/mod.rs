@@ -13,7 +13,7 @@ mod report;
 mod rules;
 mod unknown;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,7 +24,9 @@ pub use client_keys::worker_client_keys;
 pub use overrides::OverridePolicy;
 pub use unknown::{UnknownKey, unknown_keys};
 
-use crate::config::{ConfigDef, ConfigError, ConfigProviders, Props, Resolved, Submitted};
+use crate::config::{
+    ConfigDef, ConfigError, ConfigProviders, ConfigType, Props, Resolved, Submitted,
+};
 use crate::connector::ConnectorContext;
 use crate::error::ConnectError;
 use crate::plugin::{Constructor, Plugin, PluginKind, Plugins};
@@ -108,6 +110,10 @@ pub async fn validate(
     let mut report = declared(scope, plugin, submitted)?;
     report.sub_entries(overrides::entries(scope, plugin.kind(), submitted)?);
     report.sub_entries(embedded::converters(scope.plugins, submitted, &report));
+    let given = submitted.iter().filter_map(|(key, value)| Some((key.clone(), value.clone()?)));
+    if let Some((key, why)) = scope.context.hosts.refused_key(&given.collect()) {
+        report.error(&key, why);
+    }
     if report.error_count() == 0 {
         for error in own_checks(scope, plugin, submitted).await {
             report.error(&error.key, error.message);
@@ -306,21 +312,50 @@ fn submitted_as<'a>(submitted: &'a SubmittedProps, key: &str) -> Submitted<'a> {
 /// The text shows the configuration, as the original's does, but no secret: without a class nobody
 /// knows which keys are passwords, so names decide.
 fn no_connector_type(submitted: &SubmittedProps, resolved: &Resolved) -> String {
-    const SECRET_PARTS: [&str; 6] = ["password", "secret", "token", "credential", "jaas", "key.id"];
     let shown: Vec<_> = submitted
         .iter()
         .map(|(key, value)| {
-            let lower = key.to_lowercase();
-            let secret = SECRET_PARTS.iter().any(|part| lower.contains(part));
             let value = match resolved.reference(key) {
                 Some(reference) => reference,
-                None if secret => HIDDEN,
+                None if names_a_secret(key) => HIDDEN,
                 None => value.as_deref().unwrap_or("null"),
             };
             format!("{key}={value}")
         })
         .collect();
     format!("Connector config {{{}}} contains no connector type", shown.join(", "))
+}
+
+/// Whether a key's name says that its value is secret.
+fn names_a_secret(key: &str) -> bool {
+    const PARTS: [&str; 11] = [
+        "password",
+        "passwd",
+        "passphrase",
+        "secret",
+        "token",
+        "credential",
+        "jaas",
+        "key.id",
+        "private.key",
+        "api.key",
+        "user.info",
+    ];
+    let lower = key.to_lowercase();
+    PARTS.iter().any(|part| lower.contains(part))
+}
+
+/// The keys of a connector's configuration whose values are secret: those that its plugin declares
+/// as such, and those whose names say so.
+pub fn secret_keys(plugins: &Plugins, config: &Props) -> BTreeSet<String> {
+    let class = config.get(CONNECTOR_CLASS).map_or("", String::as_str);
+    let plugin = plugins.find(&[PluginKind::Source, PluginKind::Sink], class);
+    let table = plugin.map(|plugin| plugin_keys(plugin));
+    let declared = |key: &str| {
+        let key = table.as_ref().and_then(|table| table.key(key));
+        key.is_some_and(|key| key.ty == ConfigType::Password)
+    };
+    config.keys().filter(|key| names_a_secret(key) || declared(key)).cloned().collect()
 }
 
 fn unknown_class(plugins: &Plugins, class: &str) -> String {

@@ -63,11 +63,29 @@ fn tunes(key: &str, value: &str) -> bool {
     const NAMES_CODE_OR_PLACES: [&str; 8] =
         ["class", "classes", "reporters", "location", "url", "providers", "serializer", "cmd"];
     if key == "sasl.jaas.config" {
-        let module = value.split_whitespace().next().unwrap_or("");
-        return LOGIN_MODULES.contains(&module);
+        let mut modules = login_modules(value).peekable();
+        return modules.peek().is_some() && modules.all(|module| LOGIN_MODULES.contains(&module));
     }
     let last = key.rsplit('.').next().unwrap_or(key);
     !NAMES_CODE_OR_PLACES.contains(&last) && last != "deserializer"
+}
+
+/// The login module of each entry; a `;` in quotes ends none.
+fn login_modules(jaas: &str) -> impl Iterator<Item = &str> {
+    let (mut quote, mut escaped) = (None, false);
+    let ends = move |c: char| {
+        let literal = std::mem::take(&mut escaped);
+        match quote {
+            Some(_) if literal => {}
+            Some(_) if c == '\\' => escaped = true,
+            Some(open) if c == open => quote = None,
+            Some(_) => {}
+            None if matches!(c, '"' | '\'') => quote = Some(c),
+            None => return c == ';',
+        }
+        false
+    };
+    jaas.split(ends).filter_map(|entry| entry.split_whitespace().next())
 }
 
 /// The entries of the overrides that this connector uses; those of clients that it does not have
@@ -203,5 +221,29 @@ fn unknown(name: &str, value: String) -> ConfigInfo {
             errors: Vec::new(),
             visible: true,
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_login_module_has_to_be_known() {
+        let plain = "org.apache.kafka.common.security.plain.PlainLoginModule required";
+        let ldap = "com.sun.security.auth.module.LdapLoginModule required";
+        for (jaas, expected) in [
+            (format!("{plain} username=\"u\" password=\"p\";"), true),
+            (format!("{plain} password=\"a;b\" username='c;d';"), true),
+            (format!("{plain}; {plain};"), true),
+            (format!("{plain}; {ldap};"), false),
+            (format!("{plain} password=\"\\\"\"; {ldap};"), false),
+            (format!("{plain} password='\"'; {ldap};"), false),
+            (ldap.to_owned(), false),
+            (" ; ".to_owned(), false),
+            (String::new(), false),
+        ] {
+            assert_eq!(tunes("sasl.jaas.config", &jaas), expected, "{jaas}");
+        }
     }
 }

@@ -143,3 +143,47 @@ async fn a_transforms_keys_are_shown() {
     assert_eq!(entry(&infos, "transforms.r.negate")["definition"]["group"], "Transforms: r");
     assert_eq!(entry(&infos, "key.converter.schemas.enable")["value"]["value"], "true");
 }
+
+/// A server that takes connections and never says anything.
+async fn silent_server() -> (u16, tokio::task::JoinHandle<()>) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let port = listener.local_addr().expect("an address").port();
+    let serving = tokio::spawn(async move {
+        let mut held = Vec::new();
+        while let Ok((stream, _)) = listener.accept().await {
+            held.push(stream);
+        }
+    });
+    (port, serving)
+}
+
+#[tokio::test]
+async fn an_outside_that_hangs_is_an_error_in_time() {
+    if !is_ours() {
+        return;
+    }
+    let (port, silent) = silent_server().await;
+    let postgres = json!({
+        "name": "v", "connector.class": "io.debezium.connector.postgresql.PostgresConnector",
+        "database.hostname": "127.0.0.1", "database.port": port.to_string(),
+        "database.user": "u", "database.password": "p", "database.dbname": "d",
+        "topic.prefix": "t", "plugin.name": "pgoutput",
+    });
+    let asked = std::time::Instant::now();
+    let validation = validate("PostgresConnector", postgres);
+    let others = async {
+        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+        let asked = std::time::Instant::now();
+        get("/connectors").await.is(200);
+        asked.elapsed()
+    };
+    let (infos, of_others) = tokio::join!(validation, others);
+    // Its deadline is 2 s, and a loaded machine gets some more.
+    assert!(asked.elapsed().as_secs_f64() < 10.0, "{:?}", asked.elapsed());
+    assert!(of_others.as_secs_f64() < 5.0, "others wait for it: {of_others:?}");
+    let infos = infos.is(200).json();
+    assert_eq!(infos["error_count"], 1, "{infos}");
+    let errors = entry(&infos, "database.hostname")["value"]["errors"].to_string();
+    assert!(errors.contains(&format!("127.0.0.1:{port}")), "it says what was tried: {errors}");
+    silent.abort();
+}

@@ -31,7 +31,7 @@ pub(crate) struct InProcessWorker {
     shutdown: CancellationToken,
     state_url: String,
     /// `None`: another worker's, which outlives this one.
-    _database: Option<TestDatabase>,
+    database_of_its_own: Option<TestDatabase>,
 }
 
 impl InProcessWorker {
@@ -48,13 +48,18 @@ impl InProcessWorker {
     ) -> Self {
         let database = TestDatabase::create().await;
         let mut worker = Self::start_on(database.url.clone(), plugins, settings, environment).await;
-        worker._database = Some(database);
+        worker.database_of_its_own = Some(database);
         worker
     }
 
     /// Starts another worker on the same state database; it must stop before this one.
     pub(crate) async fn beside(&self, plugins: Plugins, settings: &[(&str, &str)]) -> Self {
         Self::start_on(self.state_url.clone(), plugins, settings, &BTreeMap::new()).await
+    }
+
+    /// The state database that it was started with.
+    pub(crate) fn database(&self) -> &TestDatabase {
+        self.database_of_its_own.as_ref().expect("it is not one beside another")
     }
 
     async fn start_on(
@@ -100,7 +105,7 @@ impl InProcessWorker {
             server,
             shutdown,
             state_url,
-            _database: None,
+            database_of_its_own: None,
         }
     }
 

@@ -9,7 +9,7 @@ use object_store::{BackoffConfig, ClientOptions, RetryConfig};
 use url::Url;
 
 use super::credentials::{Signer, signer};
-use super::endpoint::{endpoint_text, is_address, mapped};
+use super::endpoint::{MappedHost, Resolver, endpoint_text, is_address, mapped};
 use super::extra::Extra;
 use crate::config::{HostMap, SinkDefaults};
 use crate::connector::s3::config::{Encryption, Place, StoreConfig};
@@ -52,10 +52,9 @@ impl Client {
         if let Some(proxy) = &config.proxy {
             options = options.with_proxy_url(proxy.expose());
         }
-        let (base, resolver) = base(config, hosts);
-        if let Some(resolver) = resolver {
-            options = options.with_dns_resolver(Arc::new(resolver));
-        }
+        let (base, mapped) = base(config, hosts);
+        let resolver = Resolver { mapped, hosts: hosts.clone() };
+        options = options.with_dns_resolver(Arc::new(resolver));
         let signer = signer(config, defaults)?;
         let http = ReqwestConnector::default().connect(&options).map_err(refused)?;
         let extra = Arc::new(Extra {
@@ -92,7 +91,7 @@ struct Base {
     is_virtual: bool,
 }
 
-fn base(config: &StoreConfig, hosts: &HostMap) -> (Base, Option<super::endpoint::MappedHost>) {
+fn base(config: &StoreConfig, hosts: &HostMap) -> (Base, Option<MappedHost>) {
     let bucket = config.bucket.as_str();
     let amazon = |host: String| {
         let endpoint = format!("https://{host}");

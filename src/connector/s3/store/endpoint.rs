@@ -41,21 +41,34 @@ pub(super) fn mapped(endpoint: &Url, hosts: &HostMap) -> (Url, Option<MappedHost
     (url, None)
 }
 
-/// Resolves one name to another's address.
+/// A name that has another's address.
 #[derive(Debug)]
 pub(super) struct MappedHost {
     host: String,
     address: String,
 }
 
-impl DnsResolver for MappedHost {
+/// Resolves names, one of them perhaps to another's address, and judges what they resolve to.
+#[derive(Debug)]
+pub(super) struct Resolver {
+    pub(super) mapped: Option<MappedHost>,
+    pub(super) hosts: HostMap,
+}
+
+impl DnsResolver for Resolver {
     fn resolve(&self, host: &str) -> DnsFuture {
         // With virtual-host style the bucket stands before the name.
-        let ours = host == self.host || host.ends_with(&format!(".{}", self.host));
-        let name = if ours { self.address.clone() } else { host.to_owned() };
+        let is = |name: &str| host == name || host.ends_with(&format!(".{name}"));
+        let mapped = self.mapped.as_ref().filter(|mapped| is(&mapped.host));
+        let name = mapped.map_or_else(|| host.to_owned(), |mapped| mapped.address.clone());
+        let (host, hosts) = (host.to_owned(), self.hosts.clone());
         Box::pin(async move {
             let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
-            Ok(found.map(|address| address.ip()).collect::<Vec<IpAddr>>())
+            let found: Vec<IpAddr> = found.map(|address| address.ip()).collect();
+            match found.iter().find_map(|address| hosts.refuses(&host, *address)) {
+                Some(why) => Err(std::io::Error::other(why).into()),
+                None => Ok(found),
+            }
         })
     }
 }
@@ -63,6 +76,24 @@ impl DnsResolver for MappedHost {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Egress;
+
+    #[tokio::test]
+    async fn a_name_is_judged_by_its_address() {
+        let deny = ["127.0.0.0/8".to_owned(), "::1".to_owned()];
+        let guard = Egress::parse(&[], &deny).unwrap();
+        let mapped = HostMap::parse("minio=localhost").unwrap();
+        for (name, hosts, fine) in [
+            ("open", HostMap::default(), true),
+            ("denied", HostMap::default().guarded(guard.clone()), false),
+            ("the operator leads there", mapped.guarded(guard), true),
+        ] {
+            let found = Resolver { mapped: None, hosts }.resolve("localhost").await;
+            let refused = found.err().map(|error| error.to_string()).unwrap_or_default();
+            assert_eq!(refused.is_empty(), fine, "{name}: {refused}");
+            assert!(fine || refused.contains("connectors may not connect to"), "{refused}");
+        }
+    }
 
     #[test]
     fn plain_endpoints_are_mapped_and_tls_names_are_kept() {
