@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Serialize, Serializer};
+use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use crate::config::Props;
@@ -161,11 +162,32 @@ impl TaskState {
     }
 }
 
+/// A [`ConnectorInfo`] in a listing.
+#[derive(Debug, Serialize)]
+pub(super) struct ListedInfo {
+    name: String,
+    config: Box<RawValue>,
+    tasks: Vec<ConnectorTaskId>,
+    #[serde(rename = "type")]
+    kind: &'static str,
+}
+
+impl From<herder::ListedInfo> for ListedInfo {
+    fn from(info: herder::ListedInfo) -> Self {
+        Self {
+            name: info.name,
+            config: info.config,
+            tasks: info.tasks.into_iter().map(Into::into).collect(),
+            kind: info.kind.name(),
+        }
+    }
+}
+
 /// What a listing shows of a connector.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 pub(super) enum Expanded {
-    Info(ConnectorInfo),
+    Info(ListedInfo),
     Status(ConnectorStateInfo),
 }
 

@@ -73,13 +73,21 @@ impl PreparedTask {
 impl Assembly {
     /// The plugin of a connector's configuration.
     pub(crate) fn plugin(&self, config: &Props) -> Option<&Arc<Plugin>> {
-        let class = config.get(CONNECTOR_CLASS)?;
+        self.plugin_of(config.get(CONNECTOR_CLASS)?)
+    }
+
+    fn plugin_of(&self, class: &str) -> Option<&Arc<Plugin>> {
         self.plugins.find(&[PluginKind::Source, PluginKind::Sink], class)
     }
 
     /// Which way a connector moves data.
     pub(crate) fn kind(&self, config: &Props) -> ConnectorKind {
-        match self.plugin(config).map(|plugin| plugin.kind()) {
+        self.kind_of(config.get(CONNECTOR_CLASS).map(String::as_str))
+    }
+
+    /// Which way a connector of this class moves data.
+    pub(crate) fn kind_of(&self, class: Option<&str>) -> ConnectorKind {
+        match class.and_then(|class| self.plugin_of(class)).map(|plugin| plugin.kind()) {
             Some(PluginKind::Source) => ConnectorKind::Source,
             Some(PluginKind::Sink) => ConnectorKind::Sink,
             _ => ConnectorKind::Unknown,

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use serde_json::value::RawValue;
+
 use crate::config::Props;
 use crate::error::ConnectError;
 
@@ -71,12 +73,21 @@ pub struct ConnectorStatus {
     pub kind: ConnectorKind,
 }
 
+/// A [`ConnectorInfo`] in a listing, its configuration as the JSON object that is stored.
+#[derive(Debug)]
+pub struct ListedInfo {
+    pub name: String,
+    pub config: Box<RawValue>,
+    pub tasks: Vec<TaskId>,
+    pub kind: ConnectorKind,
+}
+
 /// An entry of `GET /connectors?expand=...`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Overview {
     pub name: String,
     /// `None` when it was not asked for.
-    pub info: Option<ConnectorInfo>,
+    pub info: Option<ListedInfo>,
     /// `None` when it was not asked for, or when there is none yet.
     pub status: Option<ConnectorStatus>,
 }

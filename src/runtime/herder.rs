@@ -24,12 +24,12 @@ use crate::runtime::state::restart_plan;
 use crate::runtime::validation::{self, SubmittedProps, ValidationError, ValidationScope};
 use crate::runtime::worker::{self, Busy, Shared};
 use crate::runtime::worker_config::WorkerConfig;
-use crate::store::{CONNECTOR_TASK, Store, StoredConnector, StoredStatus};
+use crate::store::{CONNECTOR_TASK, ListedConnector, Store, StoredConnector, StoredStatus};
 
 pub use crate::connector::OffsetChange;
 pub use crate::runtime::entity::{
-    ConnectorInfo, ConnectorKind, ConnectorOffset, ConnectorStatus, Health, HerderError, Overview,
-    State, StateInfo, TargetState, TaskId,
+    ConnectorInfo, ConnectorKind, ConnectorOffset, ConnectorStatus, Health, HerderError,
+    ListedInfo, Overview, State, StateInfo, TargetState, TaskId,
 };
 pub use crate::runtime::worker::WorkerGuard;
 
@@ -121,11 +121,15 @@ impl Herder {
                 }
             }
         }
-        let overview = |connector: StoredConnector| {
-            let statuses = statuses.remove(&connector.name);
-            let status = statuses.and_then(|statuses| self.status(Some(&connector), statuses));
-            let name = connector.name.clone();
-            let info = with_info.then(|| self.info(connector));
+        let overview = |connector: ListedConnector| {
+            let ListedConnector { name, class, config, tasks } = connector;
+            let kind = self.shared.assembly.kind_of(class.as_deref());
+            let statuses = statuses.remove(&name);
+            let status = statuses.and_then(|statuses| status_of(kind, statuses));
+            let info = with_info.then(|| {
+                let tasks = tasks.into_iter().map(|task| task_id(&name, task)).collect();
+                ListedInfo { name: name.clone(), config, tasks, kind }
+            });
             Overview { name, info, status }
         };
         Ok(connectors.into_iter().map(overview).collect())
@@ -465,22 +469,10 @@ impl Herder {
         connector: Option<&StoredConnector>,
         statuses: Vec<StoredStatus>,
     ) -> Option<ConnectorStatus> {
-        let mut own = None;
-        let mut tasks = Vec::new();
-        for status in statuses {
-            match usize::try_from(status.task) {
-                Ok(task) => tasks.push((task, state_info(status))),
-                Err(_) if status.task == CONNECTOR_TASK => {
-                    own = Some((status.connector.clone(), state_info(status)));
-                }
-                Err(_) => {}
-            }
-        }
-        let (name, own) = own?;
         let kind = connector.map_or(ConnectorKind::Unknown, |connector| {
             self.shared.assembly.kind(&connector.config)
         });
-        Some(ConnectorStatus { name, connector: own, tasks, kind })
+        status_of(kind, statuses)
     }
 
     async fn set_target_state(&self, name: &str, target_state: TargetState) -> Answer<()> {
@@ -507,6 +499,23 @@ impl Herder {
             Err(_) => Err(internal(ConnectError::retriable("Request timed out"))),
         }
     }
+}
+
+/// The status of a connector from those of itself and its tasks; `None` while it has none.
+fn status_of(kind: ConnectorKind, statuses: Vec<StoredStatus>) -> Option<ConnectorStatus> {
+    let mut own = None;
+    let mut tasks = Vec::new();
+    for status in statuses {
+        match usize::try_from(status.task) {
+            Ok(task) => tasks.push((task, state_info(status))),
+            Err(_) if status.task == CONNECTOR_TASK => {
+                own = Some((status.connector.clone(), state_info(status)));
+            }
+            Err(_) => {}
+        }
+    }
+    let (name, connector) = own?;
+    Some(ConnectorStatus { name, connector, tasks, kind })
 }
 
 fn state_info(status: StoredStatus) -> StateInfo {

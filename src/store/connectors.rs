@@ -1,5 +1,7 @@
 //! Connectors: their configuration, its history, and what state they shall be in.
 
+use serde::Deserialize;
+use serde_json::value::RawValue;
 use sqlx::Row;
 use sqlx::postgres::PgRow;
 use sqlx::types::Json;
@@ -50,6 +52,34 @@ pub struct StoredConnector {
     pub tasks: Vec<i32>,
 }
 
+/// A connector as a listing of all of them shows it: most of its cost would be taking every
+/// configuration apart and putting it together again.
+#[derive(Debug)]
+pub struct ListedConnector {
+    pub name: String,
+    /// `connector.class`, if it is set.
+    pub class: Option<String>,
+    /// The JSON object of the configuration, as stored.
+    pub config: Box<RawValue>,
+    /// The numbers of its tasks, ascending.
+    pub tasks: Vec<i32>,
+}
+
+/// What [`ListedConnector`] reads of a configuration.
+#[derive(Deserialize)]
+struct Class {
+    #[serde(rename = "connector.class", default)]
+    class: Option<String>,
+}
+
+fn read_listed(row: &PgRow) -> Result<ListedConnector, StoreError> {
+    let Json::<Box<RawValue>>(config) = row.try_get("config")?;
+    let Class { class } = serde_json::from_str(config.get()).map_err(|_| {
+        StoreError::Unreadable { what: "a configuration that is no object".to_owned() }
+    })?;
+    Ok(ListedConnector { name: row.try_get("name")?, class, config, tasks: row.try_get("tasks")? })
+}
+
 /// The columns that [`read`] takes; `$where` narrows them down.
 macro_rules! select_connectors {
     ($where:literal) => {
@@ -90,12 +120,12 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Away`].
-    pub async fn connectors(&self) -> Result<Vec<StoredConnector>, StoreError> {
+    pub async fn connectors(&self) -> Result<Vec<ListedConnector>, StoreError> {
         let rows = sqlx::query(select_connectors!("order by name"))
             .fetch_all(&self.pool)
             .bounded()
             .await?;
-        rows.iter().map(read).collect()
+        rows.iter().map(read_listed).collect()
     }
 
     /// The names of all connectors, sorted.

@@ -23,7 +23,7 @@ use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::{Connection, PgConnection, SqlSafeStr};
 
 pub use audit::{AuditEntry, AuditOutcome, AuditRow};
-pub use connectors::{StoredConnector, TargetState};
+pub use connectors::{ListedConnector, StoredConnector, TargetState};
 pub use error::StoreError;
 pub use lease::{CONNECTOR_TASK, Heartbeat, Lease, WorkerRow};
 pub use loggers::LoggerChange;

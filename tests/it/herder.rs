@@ -444,9 +444,12 @@ async fn an_update_keeps_the_target_state_and_restarts_tasks() {
 
     let overviews = herder.overviews(true, true).await.unwrap();
     assert_eq!(overviews.len(), 1);
-    assert_eq!(overviews[0].info, Some(herder.connector_info(name).await.unwrap()));
+    let (listed, info) = (overviews[0].info.as_ref(), herder.connector_info(name).await.unwrap());
+    let listed = listed.expect("it was asked for");
+    assert_eq!((&listed.name, &listed.tasks, listed.kind), (&info.name, &info.tasks, info.kind));
+    assert_eq!(listed.config.get(), serde_json::to_string(&info.config).unwrap());
     assert_eq!(overviews[0].status, Some(herder.connector_status(name).await.unwrap()));
-    assert_eq!(herder.overviews(false, false).await.unwrap()[0].info, None);
+    assert!(herder.overviews(false, false).await.unwrap()[0].info.is_none());
     assert_eq!(herder.connectors().await.unwrap(), [name.as_str()]);
     worker.guard.shutdown().await;
 }

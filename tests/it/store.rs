@@ -108,7 +108,9 @@ async fn configuration_versions_grow_even_over_deletion() {
     let third = props(&[("v", "3")]);
     assert!(!store.replace_config("c", first.config_version, &third).await.unwrap());
     assert!(store.replace_config("c", second.config_version, &third).await.unwrap());
-    assert_eq!(store.connectors().await.unwrap()[0].config, third);
+    let listed = store.connectors().await.unwrap().remove(0);
+    assert_eq!(listed.config.get(), serde_json::to_string(&third).unwrap());
+    assert_eq!((listed.name.as_str(), listed.class, listed.tasks), ("c", None, Vec::new()));
 
     assert!(store.delete_connector("c").await.unwrap());
     assert!(!store.delete_connector("c").await.unwrap());
