@@ -15,7 +15,8 @@ use crate::converter::{
     HeaderConverter, NewConverter, Role, avro, binary_data, byte_array, cloud_events, json,
     json_schema, number, protobuf, simple_header, string,
 };
-use crate::error::ConnectError;
+use crate::data::Schema;
+use crate::error::{ConnectError, DataError};
 use crate::transform::{Predicate, Transformation};
 
 /// Makes the connector that plans; its configuration passed the plugin's [`ConfigDef`].
@@ -114,6 +115,14 @@ impl Plugin {
         let simple = self.class.rsplit('.').next().unwrap_or(self.class);
         simple == name || simple.strip_suffix(self.kind().suffix()).is_some_and(|s| s == name)
     }
+}
+
+/// The message type of the Parquet files that the S3 sink writes of values of `schema`.
+///
+/// # Errors
+/// When such values cannot be written as Parquet, with the remedy.
+pub fn parquet_schema(schema: Option<&Arc<Schema>>) -> Result<String, DataError> {
+    s3::parquet_schema(schema)
 }
 
 /// The plugins of this worker.

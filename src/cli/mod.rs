@@ -1,9 +1,12 @@
 //! The command line. The only place that reads the environment, and the only one that prints.
 #![expect(clippy::print_stdout, reason = "commands print their results")]
 
+mod check;
 mod cluster;
 mod declarative;
+mod files;
 mod moving;
+mod paint;
 mod rest_client;
 #[cfg(feature = "analytics")]
 mod scd2;
@@ -58,6 +61,7 @@ enum Command {
     Diff(declarative::Diff),
     Delete(declarative::Delete),
     Status(declarative::Status),
+    Check(check::Arguments),
     Import(moving::Import),
     Export(moving::Export),
     /// Print the OpenAPI document of the REST API
@@ -96,6 +100,7 @@ fn dispatch(command: Option<Command>, environment: &Environment) -> anyhow::Resu
         Some(Command::Diff(arguments)) => declarative::diff(&arguments, environment),
         Some(Command::Delete(arguments)) => declarative::delete(&arguments, environment),
         Some(Command::Status(arguments)) => declarative::status(&arguments, environment),
+        Some(Command::Check(arguments)) => check::run(&arguments, environment),
         Some(Command::Import(arguments)) => moving::import(&arguments, environment),
         Some(Command::Export(arguments)) => moving::export(&arguments, environment),
         Some(Command::Openapi { yaml }) => {

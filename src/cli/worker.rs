@@ -203,7 +203,7 @@ async fn create_if_absent(herder: &Herder, file: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn properties_of(file: &Path) -> anyhow::Result<Props> {
+pub(super) fn properties_of(file: &Path) -> anyhow::Result<Props> {
     let text =
         std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
     parse_properties(&text).map_err(|reason| anyhow::anyhow!("{}: {reason}", file.display()))

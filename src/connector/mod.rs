@@ -7,6 +7,7 @@
 mod context;
 #[cfg(feature = "analytics")]
 pub mod duckdb;
+mod inspection;
 pub mod postgres;
 pub mod s3;
 mod transaction;
@@ -19,6 +20,7 @@ pub use context::{
     ConnectorContext, ErrantRecordReporter, Fenced, FileLedger, SinkFile, SinkTaskContext,
     SourceTaskContext, TopicMessage, TopicReader, Topics,
 };
+pub use inspection::{Finding, Inspection, Verdict};
 
 pub use transaction::{TransactionContext, TransactionEnd, TransactionEnds};
 
@@ -33,6 +35,15 @@ pub trait Connector: Send + Sync {
     /// What the `ConfigDef` cannot know: reachability, privileges. Every check under its own
     /// deadline, all of them below 4 s together, even when the other side hangs.
     async fn validate(&self) -> Vec<ConfigError>;
+
+    /// What else there is to see out there before the connector runs, for `ferroconnect check`: asked
+    /// when [`Connector::validate`] found nothing. Must change nothing.
+    ///
+    /// # Errors
+    /// When the outside cannot be asked.
+    async fn inspect(&self) -> Result<Inspection, ConnectError> {
+        Ok(Inspection::default())
+    }
 
     /// The configurations of at most `tasks_max` tasks.
     ///

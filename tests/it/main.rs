@@ -8,6 +8,8 @@
 
 /// Secrets are shown nowhere.
 mod canary;
+/// `ferroconnect check`: a file before it is posted.
+mod check;
 /// What cannot be started here, read: docker-compose.yml and the example files.
 mod compose;
 /// `ferroconnect apply`, `diff`, `delete` and `status`, as CI would run them.

@@ -1,7 +1,6 @@
 //! `ferroconnect apply`, `diff`, `delete` and `status`: a worker's connectors made equal to a folder of
 //! files. They speak the REST API only, so the worker may be any Kafka Connect.
 
-mod files;
 mod plan;
 mod render;
 mod wait;
@@ -15,9 +14,9 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::Args;
 
-use self::files::Definition;
 use self::plan::{Action, Plan};
-use self::render::Paint;
+use super::files::{self, Definition};
+use super::paint::Paint;
 use super::rest_client::{Client, Status as ConnectorStatus};
 use super::{EXIT_LOOK, Environment, block_on};
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::files::Definition;
+use crate::cli::files::Definition;
 use crate::config::Props;
 
 /// One step.

@@ -1,38 +1,12 @@
 //! Plans and states for people: colour only on a terminal, and no secret.
 
 use std::fmt::Write;
-use std::io::IsTerminal;
 
-use super::files::Definition;
 use super::plan::{Action, Change, Plan};
+use crate::cli::files::Definition;
+use crate::cli::paint::Paint;
 use crate::cli::rest_client::{KeyError, Status};
 use crate::cli::table;
-
-/// Whether colours are wanted.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Paint(bool);
-
-impl Paint {
-    pub(super) fn of_stdout() -> Self {
-        Self(std::io::stdout().is_terminal())
-    }
-
-    fn green(self, text: &str) -> String {
-        self.with("32", text)
-    }
-
-    fn yellow(self, text: &str) -> String {
-        self.with("33", text)
-    }
-
-    fn red(self, text: &str) -> String {
-        self.with("31", text)
-    }
-
-    fn with(self, code: &str, text: &str) -> String {
-        if self.0 { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
-    }
-}
 
 /// The plan, and how much it is.
 pub(super) fn plan(plan: &Plan, paint: Paint) -> String {

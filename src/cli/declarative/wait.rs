@@ -3,8 +3,9 @@
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use super::render::{self, Paint};
+use super::render;
 use crate::cli::EXIT_LOOK;
+use crate::cli::paint::Paint;
 use crate::cli::rest_client::{Client, Status};
 
 const POLL: Duration = Duration::from_millis(250);

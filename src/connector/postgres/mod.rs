@@ -27,6 +27,7 @@ mod geometry;
 mod heartbeat;
 mod in_progress;
 mod incremental;
+mod inspection;
 mod java_map;
 mod key_change;
 mod logical_message;
@@ -66,7 +67,8 @@ use crate::config::{ConfigDef, ConfigError, Props};
 use crate::connector::postgres::config::{PostgresConfig, cross_errors};
 use crate::connector::postgres::task::PostgresTask;
 use crate::connector::{
-    Connector, ConnectorContext, ExactlyOnceSupport, OffsetChange, SourceTask, SourceTaskContext,
+    Connector, ConnectorContext, ExactlyOnceSupport, Inspection, OffsetChange, SourceTask,
+    SourceTaskContext,
 };
 use crate::error::ConnectError;
 
@@ -122,6 +124,11 @@ impl Connector for PostgresConnector {
             Ok(config) => validation::check(&config, &self.context.hosts).await,
             Err(_) => Vec::new(),
         }
+    }
+
+    async fn inspect(&self) -> Result<Inspection, ConnectError> {
+        let config = PostgresConfig::new(&self.props)?;
+        inspection::inspect(&config, &self.context.hosts).await
     }
 
     fn task_configs(&self, _tasks_max: usize) -> Result<Vec<Props>, ConnectError> {

@@ -56,7 +56,9 @@ async fn problems(
         let rights = (!facts.in_recovery).then_some(&access);
         found.extend(publication_problems(config, &facts, &captured, rights, &mut client).await?);
     }
-    warn_of_identities(config, &captured, &access);
+    for Warning { tables, statement, text } in identity_warnings(config, &captured, &access) {
+        tracing::warn!(tables, statement, "{text}");
+    }
     client.close().await;
     Ok(())
 }
@@ -207,39 +209,45 @@ fn uncreatable(
 
 /// Tables whose rows have no key, and tables whose updates and deletes the server will refuse once
 /// they are published.
-fn warn_of_identities(config: &PostgresConfig, captured: &[TableId], access: &Access) {
+/// What a table lacks that is no error, with the statement that mends the first of them.
+#[derive(Debug)]
+pub(super) struct Warning {
+    pub(super) tables: String,
+    pub(super) statement: String,
+    pub(super) text: &'static str,
+}
+
+/// Warnings about keys and replica identities.
+pub(super) fn identity_warnings(
+    config: &PostgresConfig,
+    captured: &[TableId],
+    access: &Access,
+) -> Vec<Warning> {
     let without = |has: fn(&Access, u32) -> bool| -> Vec<&TableId> {
         captured.iter().filter(|table| !has(access, table.oid)).collect()
     };
-    let keyless = without(Access::has_key);
-    let keyless: Vec<_> =
-        keyless.into_iter().filter(|table| !config.has_key_columns(&table.name())).collect();
-    if let [first, ..] = keyless.as_slice() {
-        let statement = format!("alter table {} add primary key (...)", first.plain_or_quoted());
-        tracing::warn!(
-            tables = names(&keyless),
-            statement,
-            "tables without a primary key or a unique index have records without a key; run such a \
-             statement, or name columns in message.key.columns"
-        );
-    }
-    let unidentified = without(Access::has_identity);
-    let set = |table: &&TableId| {
+    let mut keyless = without(Access::has_key);
+    keyless.retain(|table| !config.has_key_columns(&table.name()));
+    let set = |table: &TableId| {
         config.replica_identities.iter().any(|(tables, _)| tables.matches(&table.name()))
     };
-    let unidentified: Vec<_> = unidentified.into_iter().filter(|table| !set(table)).collect();
-    if let [first, ..] = unidentified.as_slice() {
-        let statement = format!("alter table {} replica identity full", first.plain_or_quoted());
-        tracing::warn!(
-            tables = names(&unidentified),
-            statement,
-            "the server refuses updates and deletes of published tables without a replica identity; \
-             run such a statement, or give the tables a primary key"
-        );
-    }
+    let mut unidentified = without(Access::has_identity);
+    unidentified.retain(|table| !set(table));
+    let warning = |tables: &[&TableId], action: &str, text| {
+        let first = tables.first()?.plain_or_quoted();
+        let statement = format!("alter table {first} {action}");
+        Some(Warning { tables: names(tables), statement, text })
+    };
+    let of_keys = "tables without a primary key or a unique index have records without a key; run \
+                   such a statement, or name columns in message.key.columns";
+    let of_identities = "the server refuses updates and deletes of published tables without a replica \
+                         identity; run such a statement, or give the tables a primary key";
+    let keys = warning(&keyless, "add primary key (...)", of_keys);
+    let identities = warning(&unidentified, "replica identity full", of_identities);
+    keys.into_iter().chain(identities).collect()
 }
 
-fn names(tables: &[&TableId]) -> String {
+pub(super) fn names(tables: &[&TableId]) -> String {
     let mut names: Vec<_> =
         tables.iter().take(NAMES_MAX).map(|table| table.plain_or_quoted()).collect();
     if tables.len() > NAMES_MAX {

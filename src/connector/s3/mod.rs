@@ -16,6 +16,7 @@
 //! | `upload`, `recovery`, `recorded` | the protocol that makes files visible, and its end after a crash |
 //! | `row_times` | the rows' timestamps, for the history tables |
 //! | `store` | the requests, with errors that say what to do |
+//! | `inspection` | a look at the bucket before anything runs |
 //! | `format` | Avro, bytes, JSON and Parquet |
 
 mod arrival;
@@ -27,6 +28,7 @@ mod extractor;
 mod file;
 mod format;
 mod group;
+mod inspection;
 mod joda;
 mod naming;
 mod partition;
@@ -40,15 +42,19 @@ mod task;
 mod upload;
 mod zone;
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 
 pub use config_def::config_def;
 
 use self::config::S3Config;
+use self::format::{Codec, ParquetFormat};
 use self::task::S3SinkTask;
 use crate::config::{ConfigError, Props};
-use crate::connector::{Connector, ConnectorContext, SinkTask, SinkTaskContext};
-use crate::error::ConnectError;
+use crate::connector::{Connector, ConnectorContext, Inspection, SinkTask, SinkTaskContext};
+use crate::data::Schema;
+use crate::error::{ConnectError, DataError};
 
 /// The class name of the original.
 pub const CLASS: &str = "io.confluent.connect.s3.S3SinkConnector";
@@ -92,8 +98,27 @@ impl Connector for S3SinkConnector {
         S3Config::refusals(&self.props, &self.context.defaults)
     }
 
+    async fn inspect(&self) -> Result<Inspection, ConnectError> {
+        let config = S3Config::new(&self.props, &self.context.defaults).map_err(refused)?;
+        inspection::inspect(&config, &self.context).await
+    }
+
     fn task_configs(&self, tasks_max: usize) -> Result<Vec<Props>, ConnectError> {
         // The original starts as many as allowed; the consumer group spreads the partitions.
         Ok(vec![self.props.clone(); tasks_max])
     }
+}
+
+/// One error of the keys that cannot work together.
+fn refused(errors: Vec<ConfigError>) -> ConnectError {
+    let messages: Vec<_> = errors.into_iter().map(|error| error.message).collect();
+    ConnectError::config(messages.join("\n"))
+}
+
+/// The message type of the Parquet files that values of `schema` go to, as Parquet writes it.
+///
+/// # Errors
+/// When such values cannot be written as Parquet, with the remedy.
+pub fn parquet_schema(schema: Option<&Arc<Schema>>) -> Result<String, DataError> {
+    ParquetFormat::new(Codec::None).schema_text(schema)
 }

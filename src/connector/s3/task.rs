@@ -67,10 +67,7 @@ impl S3SinkTask {
     /// # Errors
     /// When the configuration cannot work.
     pub(super) fn new(props: &Props, context: SinkTaskContext) -> Result<Self, ConnectError> {
-        let mut config = S3Config::new(props, &context.defaults).map_err(|errors| {
-            let messages: Vec<_> = errors.into_iter().map(|error| error.message).collect();
-            ConnectError::config(messages.join("\n"))
-        })?;
+        let mut config = S3Config::new(props, &context.defaults).map_err(super::refused)?;
         config.report_null_values &= context.reporter.is_some();
         // Every task would say the same.
         let connector = &context.connector;

@@ -8,6 +8,7 @@
 
 mod client_keys;
 mod embedded;
+mod inspection;
 mod overrides;
 mod report;
 mod rules;
@@ -21,8 +22,11 @@ use std::time::Duration;
 use futures::FutureExt;
 
 pub use client_keys::worker_client_keys;
+pub use inspection::{Inspected, Sample, inspect};
 pub use overrides::OverridePolicy;
 pub use unknown::{UnknownKey, unknown_keys};
+
+pub use crate::connector::{Finding, Verdict};
 
 use crate::config::{
     ConfigDef, ConfigError, ConfigProviders, ConfigType, Props, Resolved, Submitted,

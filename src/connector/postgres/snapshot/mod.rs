@@ -14,6 +14,7 @@ mod progress;
 mod reader;
 mod resume;
 mod rows;
+mod sample;
 mod sizes;
 mod transaction;
 
@@ -31,6 +32,8 @@ pub(super) use progress::{Interrupted, MEMBER};
 pub(super) use reader::{Whole, lost};
 pub(super) use resume::resumable;
 pub(super) use rows::{CopyLines, SnapshotChunk, read_rows};
+pub(super) use sample::sample;
+pub(super) use sizes::table_sizes;
 pub(super) use transaction::Origin;
 
 use crate::connector::postgres::client::{Client, ServerFacts, TableId};

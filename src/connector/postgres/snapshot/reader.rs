@@ -61,10 +61,7 @@ pub(super) async fn run(
         let mut connection = client.into_connection();
         connection.start_copy(&sql).await.map_err(failed)?;
         let copied = copy(&mut connection, chunk.table, &known.read, &out).await;
-        copied.map_err(|error| match error {
-            CopyError::Wire(error) => failed(error),
-            CopyError::GivenUp => given_up(),
-        })?;
+        copied.map_err(|error| error.explained(failed))?;
         client = Client::from_connection(connection);
         out.send(Read::ChunkEnd(number)).await.map_err(|_| given_up())?;
     }
@@ -104,7 +101,7 @@ impl Shared {
     }
 }
 
-async fn copy(
+pub(super) async fn copy(
     connection: &mut Connection,
     table: usize,
     shape: &Arc<ReadTable>,
@@ -174,9 +171,19 @@ impl Whole {
 }
 
 #[derive(Debug)]
-enum CopyError {
+pub(super) enum CopyError {
     Wire(WireError),
     GivenUp,
+}
+
+impl CopyError {
+    /// What to tell, with the server's errors told by `failed`.
+    pub(super) fn explained(self, failed: impl FnOnce(WireError) -> ConnectError) -> ConnectError {
+        match self {
+            Self::Wire(error) => failed(error),
+            Self::GivenUp => given_up(),
+        }
+    }
 }
 
 impl From<WireError> for CopyError {

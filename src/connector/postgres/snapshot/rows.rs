@@ -62,20 +62,33 @@ pub(in crate::connector::postgres) fn read_rows(
     chunk: &SnapshotChunk,
     out: &mut RecordBatch,
 ) -> Result<(), ConnectError> {
-    out.wire = chunk.bytes.clone();
-    let now = micros_now();
-    let clock =
-        [Cell::I64(now.div_euclid(1000)), Cell::I64(now), Cell::I64(now.saturating_mul(1000))];
-    let relation = &chunk.table.relation;
-    let mut lines = CopyLines::new(&chunk.bytes);
-    for index in 0..chunk.rows {
-        let (off, line) = lines.next(relation)?;
-        let plan = out.plan_index(chunk.table.plans.of(chunk.marker(index)));
-        out.start_row(plan);
-        out.cells.extend_from_slice(&clock);
-        relation.push_line(line, off, out).map_err(|error| unreadable(relation, error))?;
+    chunk.table.read(&chunk.bytes, chunk.rows, |index| chunk.marker(index), out)
+}
+
+impl ReadTable {
+    /// Reads `bytes`, CopyData frames of so many rows, into an empty batch.
+    pub(super) fn read(
+        &self,
+        bytes: &Bytes,
+        rows: usize,
+        marker: impl Fn(usize) -> Marker,
+        out: &mut RecordBatch,
+    ) -> Result<(), ConnectError> {
+        out.wire = bytes.clone();
+        let now = micros_now();
+        let clock =
+            [Cell::I64(now.div_euclid(1000)), Cell::I64(now), Cell::I64(now.saturating_mul(1000))];
+        let relation = &self.relation;
+        let mut lines = CopyLines::new(bytes);
+        for index in 0..rows {
+            let (off, line) = lines.next(relation)?;
+            let plan = out.plan_index(self.plans.of(marker(index)));
+            out.start_row(plan);
+            out.cells.extend_from_slice(&clock);
+            relation.push_line(line, off, out).map_err(|error| unreadable(relation, error))?;
+        }
+        Ok(())
     }
-    Ok(())
 }
 
 /// The lines of CopyData frames.

@@ -5,13 +5,13 @@ use crate::connector::postgres::wire::{Result, TextRow};
 
 /// A table with its partitions and children: a condition on a row's place holds in each of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct TableSize {
+pub(in crate::connector::postgres) struct TableSize {
     pub(super) oid: u32,
     /// Of the largest of them.
     pub(super) largest: u64,
     /// Of all of them.
-    pub(super) blocks: u64,
-    pub(super) block_bytes: u64,
+    pub(in crate::connector::postgres) blocks: u64,
+    pub(in crate::connector::postgres) block_bytes: u64,
     /// Changes when one of them gets another file: `vacuum full`, `cluster`, `truncate`, some kinds of
     /// `alter table`, a partition attached or detached.
     pub(super) files: String,
@@ -20,7 +20,10 @@ pub(super) struct TableSize {
 }
 
 /// The sizes of the tables `oids`. What is gone is left out.
-pub(super) async fn table_sizes(client: &mut Client, oids: &[u32]) -> Result<Vec<TableSize>> {
+pub(in crate::connector::postgres) async fn table_sizes(
+    client: &mut Client,
+    oids: &[u32],
+) -> Result<Vec<TableSize>> {
     const SQL: &str = "\
         with recursive tree(root, oid) as ( \
             select o, o from unnest($1::oid[]) o \

@@ -20,6 +20,7 @@ use parquet::basic::{Compression, ConvertedType, GzipLevel, Type as Physical, Zs
 use parquet::errors::ParquetError;
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersion};
+use parquet::schema::printer::print_schema;
 use parquet::schema::types::SchemaDescriptor;
 
 use self::columns::Column;
@@ -125,6 +126,22 @@ impl ParquetFormat {
         &self,
         schema: Option<&Arc<Schema>>,
     ) -> Result<Box<dyn RecordWriter>, DataError> {
+        let (schema, shape) = self.shape(schema)?;
+        Ok(Box::new(ParquetWriter::new(schema.clone(), shape)))
+    }
+
+    /// The message type of files with values of `schema`, as Parquet writes it.
+    pub(crate) fn schema_text(&self, schema: Option<&Arc<Schema>>) -> Result<String, DataError> {
+        let (_, shape) = self.shape(schema)?;
+        let mut text = Vec::new();
+        print_schema(&mut text, shape.parquet.root_schema());
+        Ok(String::from_utf8_lossy(&text).into_owned())
+    }
+
+    fn shape<'a>(
+        &self,
+        schema: Option<&'a Arc<Schema>>,
+    ) -> Result<(&'a Arc<Schema>, Shape), DataError> {
         let schema = schema.filter(|schema| schema.ty() == Type::Struct).ok_or_else(|| {
             DataError::new(
                 "Parquet needs values that are structs with a schema; set \
@@ -134,7 +151,7 @@ impl ParquetFormat {
         })?;
         let shape = Shape::of(schema, self.codec)
             .map_err(|error| DataError::new(format!("no Parquet schema for the value: {error}")))?;
-        Ok(Box::new(ParquetWriter::new(schema.clone(), shape)))
+        Ok((schema, shape))
     }
 }
 
