@@ -58,8 +58,8 @@ async fn a_source_is_shown_with_a_record_and_leaves_nothing_behind() {
         "A record, to the topic srv.inv.a",
         r#"key    {"id":7}"#,
         r#"value  {"id":7,"qty":"AJY="}"#,
-        "required int64 id;",
-        "qty (DECIMAL(64,2));",
+        "REQUIRED INT64 id;",
+        "qty (DECIMAL(8,2));",
     ] {
         assert!(text.contains(part), "{part} in {text}");
     }

@@ -127,15 +127,13 @@ async fn look_at_size(captured: &[TableId], client: &mut Client) -> Result<Strin
     let total: u64 = sizes.iter().map(|size| size.blocks.saturating_mul(size.block_bytes)).sum();
     let rows: i64 = captured.iter().map(|table| table.rows_estimate).sum();
     let seconds = total.div_ceil(BYTES_PER_SECOND).max(1);
-    Ok(format!(
-        "about {rows} rows in {}, by the server's estimate: {}",
-        bytes(total),
-        if seconds < 120 {
-            format!("about {seconds} s")
-        } else {
-            format!("about {} min", seconds / 60)
-        }
-    ))
+    // A table that was never analyzed counts as empty.
+    let rows = if rows > 0 { format!("about {rows} rows in ") } else { String::new() };
+    let time = match seconds {
+        0..120 => format!("{seconds} s"),
+        _ => format!("{} min", seconds / 60),
+    };
+    Ok(format!("{rows}{}: about {time}", bytes(total)))
 }
 
 fn reads_rows(mode: SnapshotMode) -> bool {
