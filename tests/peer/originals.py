@@ -191,7 +191,7 @@ class Original(Worker):
             + "".join(f"{what}.storage.replication.factor=1\n" for what in ("config", "offset", "status"))
             + "".join(f"{key}={value}\n" for key, value in self.settings.items())
         )
-        command = ["java", *self.java, f"-Dlog4j.configuration=file:{HERE / 'log4j.properties'}"]
+        command = ["java", "-Dfile.encoding=UTF-8", *self.java, f"-Dlog4j.configuration=file:{HERE / 'log4j.properties'}"]
         command += ["-cp", f"{self.jars}/*", "org.apache.kafka.connect.cli.ConnectDistributed", str(properties)]
         with open(self.log, "a") as log:
             self.started = time.time()
