@@ -210,7 +210,11 @@ impl Progress {
             // A transaction takes all its records along, or none.
             verdict == Verdict::Skip && self.transactions.is_none()
         };
-        let unforgivable = reports.errors.iter().position(|error| !skipped(error));
+        // A record that cannot be taken brings others down with it, in a transaction all of them: it is
+        // the cause, and what befell them would pass.
+        let unforgivable = (0..reports.errors.len())
+            .filter(|index| !skipped(&reports.errors[*index]))
+            .min_by_key(|index| reports.errors[*index].kind() == ErrorKind::Retriable);
         let of_records = |(group, _): &(u64, u32)| *group != OFFSETS_GROUP;
         for (group, count) in reports.failed.drain(..).filter(of_records) {
             self.metrics.record_failed();
